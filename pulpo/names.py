@@ -55,3 +55,8 @@ def parents(name: str) -> tuple[str, ...]:
     """The flows that an operation or flow lies in, outermost first: `a.b.c` gives (`a`, `a.b`)."""
     segments = name.split(".")
     return tuple(".".join(segments[:i]) for i in range(1, len(segments)))
+
+
+def snake_case(name: str) -> str:
+    """`RawJob` as `raw_job`, `HTTPLog` as `http_log`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN
+from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN, snake_case
 
 #: The version of the manifest that this Pulpo writes.
 VERSION = 1
@@ -71,19 +71,15 @@ class ProjectSpec(Spec):
     )
 
 
-class ModelSpec(Spec):
-    """A declared data model: what its records look like and where they are stored."""
+class ModelSettings(Spec):
+    """What `@datamodel` gives a default for and the file overrides."""
 
-    entrypoint: Entrypoint | None = Field(default=None, description="Where the class is: `package.module:Class`.")
-    origin: Literal["manifest"] | None = Field(
-        default=None, description="`manifest`: written by hand here, with no declaration in the code behind it."
-    )
     description: str | None = Field(default=None, description="What a record is, in a sentence.")
     collection: str | None = Field(
         default=None,
         min_length=1,
         pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$",
-        description="The collection that its records are stored in.",
+        description="The collection that its records are stored in; the model's name in snake_case where unset.",
     )
     key: list[FieldName] | None = Field(
         default=None,
@@ -95,7 +91,21 @@ class ModelSpec(Spec):
         default=None, description="Indexes of the collection, each a list of fields.", examples=[[["company"], ["posted_at"]]]
     )
     tags: list[str] | None = Field(default=None, description="Words to select by.")
+
+
+class ModelSpec(ModelSettings):
+    """A declared data model: what its records look like and where they are stored."""
+
+    entrypoint: Entrypoint | None = Field(default=None, description="Where the class is: `package.module:Class`.")
+    origin: Literal["manifest"] | None = Field(
+        default=None, description="`manifest`: written by hand here, with no declaration in the code behind it."
+    )
+    orphaned: bool | None = Field(default=None, description="The model left the code but has hand edits.")
     json_schema: JsonSchema = Field(default={}, alias="schema", description="JSON Schema 2020-12 of the model's validated input.")
+
+    def collection_for(self, name: str) -> str:
+        """The collection of the model called `name`."""
+        return self.collection or snake_case(name)
 
 
 class ParameterSpec(Spec):
@@ -280,6 +290,6 @@ class Manifest(Spec):
 
 
 #: Fields of a model's entry that the decorator gives a default for and the file overrides.
-MODEL_SETTINGS: tuple[str, ...] = ("description", "collection", "key", "indexes", "tags")
+MODEL_SETTINGS: tuple[str, ...] = tuple(ModelSettings.model_fields)
 #: Fields of an operation's entry that the decorator gives a default for and the file overrides.
 OPERATION_SETTINGS: tuple[str, ...] = tuple(OperationSettings.model_fields)

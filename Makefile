@@ -1,0 +1,57 @@
+# Everything runs from .venv, which is made when it is missing or older than pyproject.toml.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types imports schema golden bench spell build clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[beanie]" --group dev
+	@touch $@
+
+demo: $(READY) ## run the flights pipeline over real data, from nothing
+	$(BIN)/pulpo --project examples/flights run pipeline
+	$(BIN)/pulpo --project examples/flights runs show latest
+
+test: $(READY) ## all tests
+	$(BIN)/pytest -n 2
+
+check: format lint types imports schema spell ## everything but the tests
+
+format: $(READY) ## is the code formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+
+types: $(READY) ## strict types
+	$(BIN)/mypy
+
+imports: $(READY) ## the import contract
+	$(BIN)/lint-imports
+
+schema: $(READY) ## are pulpo.schema.json and schemas/ as the code makes them?
+	$(BIN)/pulpo schema --check
+
+golden: $(READY) ## write the golden files anew; read the diff
+	$(BIN)/pytest -q tests --update-golden -m golden
+
+bench: $(READY) ## the benchmarks, side by side
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+spell: $(READY) ## spelling
+	$(BIN)/codespell pulpo tests examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+
+build: $(READY) ## wheel and sdist in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove what was made
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

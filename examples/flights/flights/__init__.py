@@ -1,0 +1,1 @@
+"""A year of departures from New York, and how punctual they were."""

@@ -1,0 +1,281 @@
+"""From declarations to manifest data: the facts of the code, nothing decided yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pulpo.declare.annotations import is_pydantic
+from pulpo.declare.json_schema import model_schema, required_init_vars
+from pulpo.declare.registry import ModelDeclaration, OperationDeclaration
+from pulpo.declare.signature import is_async, read_signature, resolvable_name
+from pulpo.diagnostics import Diagnostic, Place, Related
+from pulpo.manifest.model import ModelSettings, OperationSettings
+from pulpo.names import did_you_mean, model_name_problem, operation_name_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel
+
+    from pulpo.declare.registry import Registry
+    from pulpo.diagnostics import Path as ManifestPath
+
+#: Fields that Beanie adds to every document; the store has its own id and revision.
+_DOCUMENT_FIELDS = ("id", "_id", "revision_id")
+D = TypeVar("D", ModelDeclaration, OperationDeclaration)
+
+
+@dataclass(slots=True)
+class Lowered:
+    """The declarations as manifest data, entries sorted by name."""
+
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    operations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Earlier names of operations, by the present one.
+    previously: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Where each entry is declared, by its section and name.
+    places: dict[ManifestPath, Place] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def locate(self, path: ManifestPath) -> Place | None:
+        """The declaration that a manifest path is about."""
+        return self.places.get(path[:2])
+
+    def problem(
+        self, code: str, message: str, *path: str | int, hint: str | None = None, related: tuple[Related, ...] = ()
+    ) -> None:
+        """Note an error at a manifest path."""
+        self.diagnostics.append(Diagnostic(code, message, path, self.locate(path), hint=hint, related=related))
+
+
+def lower(registry: Registry, root: Path) -> Lowered:
+    """All declarations as manifest data; places are relative to `root`."""
+    result = Lowered()
+    models = _unique("models", registry.models, model_name_problem, root, result)
+    operations = _unique("operations", registry.operations, operation_name_problem, root, result)
+    names = {m.target: m.name for m in models if isinstance(m.target, type)}
+    for model in models:
+        result.models[model.name] = _lower_model(model, result)
+    for operation in operations:
+        result.operations[operation.name] = _lower_operation(operation, names, result)
+    return result
+
+
+def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str | None], root: Path, result: Lowered) -> list[D]:
+    """One declaration a name, sorted; the same line run twice (a reload, `__main__`) counts once, the last time."""
+    by_name: dict[str, D] = {}
+    for declaration in declarations:
+        place = _relative(declaration.place, root)
+        name = declaration.name
+        if why := problem_of(name):
+            result.diagnostics.append(Diagnostic("PLP102", why, (section, str(name)), place))
+            continue
+        first = by_name.get(name)
+        if first is not None and first.place != declaration.place:
+            earlier = Related("first declared here", place=_relative(first.place, root))
+            result.diagnostics.append(
+                Diagnostic(
+                    "PLP111", f"{name} is declared twice", (section, name), place, hint="rename one of them", related=(earlier,)
+                )
+            )
+            continue
+        by_name[name] = declaration
+        result.places[section, name] = place
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def _relative(place: Place, root: Path) -> Place:
+    path = Path(place.file)
+    return dataclasses.replace(place, file=str(path.relative_to(root))) if path.is_relative_to(root) else place
+
+
+def _entrypoint(declaration: ModelDeclaration | OperationDeclaration, section: str, result: Lowered) -> str:
+    name = resolvable_name(declaration.target, declaration.module)  # type: ignore[arg-type]
+    if name is None:
+        shown = getattr(declaration.target, "__qualname__", repr(declaration.target))
+        result.problem(
+            "PLP116",
+            f"{shown} can't be imported from {declaration.module}",
+            section, declaration.name, hint="bind it to a name at the top level of its module",
+        )  # fmt: skip
+    return f"{declaration.module}:{name}"
+
+
+# ------------------------------------------------------------------------------------------------------------- models
+
+
+def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, Any]:
+    cls, name = declaration.target, declaration.name
+    if not isinstance(cls, type) or not (is_pydantic(cls) or dataclasses.is_dataclass(cls)):
+        result.problem(
+            "PLP110", f"{getattr(cls, '__name__', cls)} is neither a pydantic model nor a dataclass",
+            "models", name, hint="derive it from pydantic.BaseModel, or decorate it with @dataclass below @datamodel",
+        )  # fmt: skip
+        return {"entrypoint": _entrypoint(declaration, "models", result)}
+    if missing := required_init_vars(cls):
+        result.problem(
+            "PLP117", f"a record can't be read back: InitVar {missing[0]} is not stored and has no default", "models", name,
+            hint="give it a default, or make it a field",
+        )  # fmt: skip
+    schema: dict[str, Any] = {}
+    try:
+        schema = _without_document_fields(model_schema(cls)) if _is_document(cls) else model_schema(cls)
+    except TypeError as error:
+        result.problem(
+            "PLP117", f"it can't be stored: {error}", "models", name, hint="use types that pydantic has a JSON Schema for"
+        )
+    given = {**_document_settings(cls), "description": _summary(cls), **declaration.settings}
+    settings = _settings(ModelSettings, given, ("models", name), result)
+    if schema:
+        _check_fields(settings, schema, name, result)
+    return {"entrypoint": _entrypoint(declaration, "models", result), **settings, "schema": schema}
+
+
+def _is_document(cls: type) -> bool:
+    """Whether a class is a Beanie document, told without importing Beanie."""
+    return any(k.__module__.startswith("beanie.") and k.__name__ == "Document" for k in cls.__mro__)
+
+
+def _without_document_fields(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = {k: v for k, v in schema.get("properties", {}).items() if k not in _DOCUMENT_FIELDS}
+    return {**schema, "properties": properties}
+
+
+def _document_settings(cls: type) -> dict[str, object]:
+    """Collection and indexes as a Beanie document has them in its inner class `Settings` and in `Indexed` fields."""
+    if not _is_document(cls):
+        return {}
+    inner = getattr(cls, "Settings", None)
+    indexed = [n for n, f in cls.model_fields.items() if any(type(m).__name__ == "IndexedAnnotation" for m in f.metadata)]  # type: ignore[attr-defined]
+    plain = [i for i in getattr(inner, "indexes", ()) if isinstance(i, str)]
+    indexes = [[i] for i in dict.fromkeys([*indexed, *plain])]
+    settings: dict[str, object] = {"collection": getattr(inner, "name", None), "indexes": indexes or None}
+    return {k: v for k, v in settings.items() if v is not None}
+
+
+def _check_fields(settings: dict[str, Any], schema: dict[str, Any], model: str, result: Lowered) -> None:
+    """Keys and indexes must name fields of the model."""
+    known = list(_root(schema).get("properties", {}))
+    named = [("key", f) for f in settings.get("key", ())] + [
+        ("indexes", f) for index in settings.get("indexes", ()) for f in index
+    ]
+    for setting, name in named:
+        if name.split(".")[0] not in known:
+            result.problem("PLP114", f"the model has no field {name}", "models", model, setting, hint=did_you_mean(name, known))
+
+
+def _root(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return dict(schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
+    return schema
+
+
+# --------------------------------------------------------------------------------------------------------- operations
+
+
+def _lower_operation(declaration: OperationDeclaration, models: Mapping[type, str], result: Lowered) -> dict[str, Any]:
+    name = declaration.name
+    signature = read_signature(declaration, models)
+    result.diagnostics += [
+        dataclasses.replace(d, path=("operations", name, *d.path), place=result.locate(("operations", name)))
+        for d in signature.diagnostics
+    ]
+    given = {"description": _summary(declaration.target), **declaration.settings}
+    entry = {
+        **_settings(OperationSettings, given, ("operations", name), result),
+        "entrypoint": _entrypoint(declaration, "operations", result),
+        "async": is_async(declaration.target),
+        "parameters": signature.parameters,
+        "inputs": signature.inputs,
+        "outputs": signature.outputs,
+    }
+    if signature.objects:
+        entry["parameter_objects"] = {a: f"{c.__module__}:{c.__qualname__}" for a, c in sorted(signature.objects.items())}
+    for key, value in (("models_in", declaration.models_in), ("models_out", declaration.models_out)):
+        if value is not None:
+            entry[key] = _model_names(value, key, name, models, result)
+    if declaration.previously is not None:
+        result.previously[name] = tuple(_strings(declaration.previously))
+    return entry
+
+
+def _model_names(value: object, key: str, operation: str, models: Mapping[type, str], result: Lowered) -> list[str]:
+    items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    names = []
+    for item in items:
+        if isinstance(item, str):
+            names.append(item)
+        elif isinstance(item, type) and item in models:
+            names.append(models[item])
+        else:
+            shown = getattr(item, "__name__", repr(item))
+            result.problem(
+                "PLP115", f"{shown} is not declared", "operations", operation, key, hint="decorate the class with @datamodel"
+            )
+    return sorted(set(names))
+
+
+# ----------------------------------------------------------------------------------------------------------- settings
+
+
+def _summary(target: object) -> str | None:
+    """The first line of a docstring that a person wrote."""
+    if isinstance(target, type):
+        own = target.__dict__.get("__doc__")
+        if not own or (dataclasses.is_dataclass(target) and own.startswith(f"{target.__name__}(")):
+            return None
+    elif not inspect.isroutine(target):
+        return None  # the docstring of a partial or an instance is that of its class
+    text = inspect.getdoc(target)
+    return text.splitlines()[0].strip() or None if text else None
+
+
+def _settings(spec: type[BaseModel], given: Mapping[str, object], path: ManifestPath, result: Lowered) -> dict[str, Any]:
+    """The settings as manifest data; those that break the schema are reported and left out."""
+    from pydantic import ValidationError
+
+    plain = {key: _plain(key, value) for key, value in given.items() if value is not None}
+    plain = {key: value for key, value in plain.items() if value is not None}
+    try:
+        checked: dict[str, Any] = spec.model_validate(plain).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        for problem in error.errors():
+            setting = str(problem["loc"][0]) if problem["loc"] else ""
+            message = problem["msg"].removeprefix("Value error, ")
+            result.problem("PLP114", f"{message}: {plain.get(setting)!r}", *path, setting)
+            plain.pop(setting, None)
+        return {key: value for key, value in plain.items() if isinstance(value, str | int | float | bool)}
+    return checked
+
+
+def _plain(key: str, value: object) -> object:
+    """A setting as the manifest writes it: sugar such as a single string for a list, or a timedelta, is gone."""
+    if isinstance(value, dt.timedelta):
+        value = value.total_seconds()
+    if key == "cache":
+        return _cache(value)
+    if key == "version" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if key in ("tags", "after", "key"):
+        return _strings(value)
+    if key == "indexes" and isinstance(value, Sequence) and not isinstance(value, str):
+        return [_strings(index) for index in value]
+    return value
+
+
+def _cache(value: object) -> object:
+    if isinstance(value, bool):
+        return {} if value else None
+    return {"ttl": value} if isinstance(value, int | float) else value
+
+
+def _strings(value: object) -> Any:
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, Sequence | set | frozenset) else value

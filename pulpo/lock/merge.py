@@ -1,0 +1,154 @@
+"""Code and file, merged: who owns which field, and what happens when both changed it.
+
+Structure is the code's, settings are the code's default and the file's choice, everything else is the file's. A setting is
+merged three ways, with the section `declared` (what the decorators said at the last lock) as the base:
+
+    file as the base        the code's value
+    code as the base        the file's value: a hand edit, kept
+    file and code agree     that value
+    both changed            a conflict: the file's value stays and both are reported
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pulpo.diagnostics import Diagnostic
+from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pulpo.declare.lower import Lowered
+
+Data = dict[str, Any]
+_SETTINGS = {"models": MODEL_SETTINGS, "operations": OPERATION_SETTINGS}
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_UNSET = _Unset()
+
+
+@dataclass(slots=True)
+class Merged:
+    """The manifest as it should be, and what could not be decided."""
+
+    data: Data
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def merge(code: Lowered, file: Data, *, project: Data, force: bool = False, prune: bool = False) -> Merged:
+    """The manifest data that code and file give together.
+
+    Args:
+        code: What the decorators say.
+        file: The present manifest's data; empty where there is none.
+        project: Name and modules of the project, as its settings say.
+        force: Conflicts go to the code.
+        prune: Drop operations and models that left the code although they have hand edits.
+
+    Returns:
+        The data, not resolved yet, and PLP303 for each conflict, PLP304 for each orphan.
+    """
+    merged = Merged({"version": VERSION, "project": {**file.get("project", {}), **project}})
+    declared = file.get("declared", {})
+    for section, entries in (("models", code.models), ("operations", code.operations)):
+        old: Data = file.get(section, {})
+        base: Data = declared.get(section, {})
+        moved = {new: earlier for new, names in code.previously.items() for earlier in names if earlier in old and new not in old}
+        result = {}
+        for name in sorted({*entries, *old}):
+            if name in entries:
+                source = moved.get(name, name) if section == "operations" else name
+                merge_entry = _Entry(section, name, entries[name], old.get(source, {}), base.get(source, {}), force)
+                result[name] = merge_entry.merge(merged)
+            elif name not in moved.values() or section == "models":
+                kept = _left_the_code(section, name, old[name], base.get(name, {}), merged, prune=prune)
+                if kept is not None:
+                    result[name] = kept
+        merged.data[section] = result
+    for section in ("flows", "services", "environments"):
+        if section in file:
+            merged.data[section] = file[section]
+    merged.data |= {key: value for key, value in file.items() if key.startswith("x-")}
+    merged.data["declared"] = {section: _said(section, entries) for section, entries in (("models", code.models), ("operations", code.operations))}
+    return merged
+
+
+def _said(section: str, entries: Mapping[str, Data]) -> Data:
+    """The settings that the decorators set, by entry; entries without any are left out."""
+    said = {name: {key: entry[key] for key in _SETTINGS[section] if key in entry} for name, entry in entries.items()}
+    return {name: settings for name, settings in said.items() if settings}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    section: str
+    name: str
+    code: Data
+    file: Data
+    base: Data
+    force: bool
+
+    def merge(self, merged: Merged) -> Data:
+        if self.file.get("origin") == "manifest":
+            merged.diagnostics.append(
+                Diagnostic(
+                    "PLP303",
+                    "it is written by hand (origin: manifest), and the code declares it, too",
+                    (self.section, self.name, "origin"),
+                    hint="delete `origin` to let the code own it, or rename one of them",
+                )
+            )
+            if not self.force:
+                return self.file
+        settings = {key: value for key in _SETTINGS[self.section] if (value := self._setting(key, merged)) is not _UNSET}
+        structure = {key: value for key, value in self.code.items() if key not in _SETTINGS[self.section]}
+        own = {key: value for key, value in self.file.items() if key.startswith("x-")}
+        return {**settings, **structure, **own}
+
+    def _setting(self, key: str, merged: Merged) -> object:
+        code, file, base = (side.get(key, _UNSET) for side in (self.code, self.file, self.base))
+        if not self.file or file in (code, base):
+            return code
+        if code == base:
+            return file
+        if self.force:
+            return code
+        merged.diagnostics.append(
+            Diagnostic(
+                "PLP303",
+                f"both changed: the code says {_text(code)}, the lock says {_text(file)}",
+                (self.section, self.name, key),
+                hint="make the two agree, or take the code's with `pulpo lock --force`",
+            )
+        )
+        return file
+
+
+def _text(value: object) -> str:
+    return "nothing" if value is _UNSET else repr(value)
+
+
+def _left_the_code(section: str, name: str, entry: Data, base: Data, merged: Merged, *, prune: bool) -> Data | None:
+    """What becomes of an entry that no declaration has any more: the file's own stay, edited ones as orphans."""
+    if entry.get("origin") == "manifest":
+        return entry
+    edited = sorted(k for k in _SETTINGS[section] if entry.get(k, _UNSET) != base.get(k, _UNSET))
+    edited += sorted(k for k in entry if k.startswith("x-"))
+    if prune or not edited:
+        return None
+    merged.diagnostics.append(
+        Diagnostic(
+            "PLP304",
+            f"it left the code, but has hand edits: {', '.join(edited)}",
+            (section, name),
+            hint="`pulpo lock --prune` drops it; `previously=` carries edits over to a new name",
+        )
+    )
+    return {**entry, "orphaned": True}

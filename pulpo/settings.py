@@ -1,0 +1,91 @@
+"""The project on disk: where it is, what it is called, which modules declare it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulpo.errors import UsageError
+
+LOCK_NAME = "pulpo.lock.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A directory with a lock, a `pyproject.toml` that says `[tool.pulpo]`, or both."""
+
+    root: Path
+    #: From `[tool.pulpo]` or `[project]`, else the directory's name.
+    name: str
+    #: `[tool.pulpo] modules`; empty where nothing says it.
+    modules: tuple[str, ...] = ()
+
+    @property
+    def lock_path(self) -> Path:
+        """The manifest."""
+        return self.root / LOCK_NAME
+
+    @property
+    def cache(self) -> Path:
+        """`run_cache`, for everything that can be made again, and the embedded store."""
+        return self.root / "run_cache"
+
+    @property
+    def store_path(self) -> Path:
+        """The embedded store's file."""
+        return self.cache / "store.db"
+
+
+def find_project(directory: Path | None = None) -> Project:
+    """The project in `directory`, or the nearest one at or above the current directory.
+
+    Raises:
+        UsageError: There is none, or its `pyproject.toml` can't be used.
+    """
+    start = (directory or Path.cwd()).resolve()
+    if not start.is_dir():
+        raise UsageError(f"no such directory: {start}")
+    for root in [start] if directory else [start, *start.parents]:
+        table = _tool_table(root)
+        if table is not None or (root / LOCK_NAME).exists():
+            return _project(root, table or {})
+    raise UsageError(
+        f"no Pulpo project here: {start}",
+        hint='add `[tool.pulpo]` with `modules = ["your_package"]` to pyproject.toml, or give --project',
+    )
+
+
+def _project(root: Path, table: dict[str, Any]) -> Project:
+    modules = table.get("modules", [])
+    if not isinstance(modules, list) or not all(isinstance(m, str) and m for m in modules):
+        raise UsageError(f"{root / 'pyproject.toml'}: [tool.pulpo] modules is not a list of module names: {modules!r}")
+    if unknown := sorted(set(table) - {"name", "modules"}):
+        raise UsageError(
+            f"{root / 'pyproject.toml'}: unknown key in [tool.pulpo]: {unknown[0]}", hint="known keys: name, modules"
+        )
+    name = table.get("name") or _project_name(root) or root.name
+    return Project(root, str(name), tuple(modules))
+
+
+def _pyproject(root: Path) -> dict[str, Any]:
+    path = root / "pyproject.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+
+
+def _tool_table(root: Path) -> dict[str, Any] | None:
+    table = _pyproject(root).get("tool", {}).get("pulpo")
+    if table is not None and not isinstance(table, dict):
+        raise UsageError(f"{root / 'pyproject.toml'}: [tool.pulpo] is not a table")
+    return table
+
+
+def _project_name(root: Path) -> str | None:
+    name = _pyproject(root).get("project", {}).get("name")
+    return name if isinstance(name, str) else None
