@@ -33,7 +33,7 @@ def operation_name_problem(name: str) -> str | None:
             return f"a segment is lower case letters, digits and _, beginning with a letter, not {segment!r}"
         if keyword.iskeyword(segment):
             return f"{segment!r} is a Python keyword"
-    if name == PIPELINE:
+    if segments[0] == PIPELINE:
         return f"{PIPELINE!r} is the name of the flow of the whole project"
     return None
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import importlib.util
 import pkgutil
 import sys
 import traceback
@@ -33,18 +31,21 @@ class ImportFailedError(PulpoError):
         )
 
 
-def import_modules(root: Path, modules: Iterable[str]) -> None:
-    """Import modules, packages with everything below them, from `root` (or `root/src`) or the environment.
+def add_to_path(root: Path) -> None:
+    """Let modules in `root` and `root/src` be imported, before others of their name."""
+    for directory in (root / "src", root):
+        if directory.is_dir() and str(directory) not in sys.path:
+            sys.path.insert(0, str(directory))
+    importlib.invalidate_caches()
+
+
+def import_modules(modules: Iterable[str]) -> None:
+    """Import modules, packages with everything below them.
 
     Raises:
         UsageError: There is no such module.
         ImportFailedError: A module's own code failed.
     """
-    with contextlib.suppress(OSError):
-        importlib.invalidate_caches()
-    for directory in (root / "src", root):
-        if directory.is_dir() and str(directory) not in sys.path:
-            sys.path.insert(0, str(directory))
     for name in modules:
         module = _import(name)
         if hasattr(module, "__path__"):

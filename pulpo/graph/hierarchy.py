@@ -140,9 +140,7 @@ def name_problems(names: Iterable[str]) -> list[Diagnostic]:
             problems.append(Diagnostic("PLP102", problem, path=("operations", name)))
         for flow in parents(name):
             below.setdefault(flow, name)
-    for name in ordered:
-        if name in below:
-            problems.append(_clash(name, below[name]))
+    problems += [_clash(name, below[name]) for name in ordered if name in below]
     return sorted(problems, key=lambda problem: problem.sort_key)
 
 

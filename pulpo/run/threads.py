@@ -11,10 +11,14 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from pulpo.errors import PulpoError
+
+T = TypeVar("T")
 
 
-class CallTimeoutError(TimeoutError):
+class CallTimeoutError(PulpoError, TimeoutError):
     """A call took longer than its operation's `timeout`."""
 
 
@@ -39,7 +43,11 @@ class _Job:
 
 
 class Threads:
-    """A pool for one event loop. A call that is cancelled or times out is abandoned: its thread no longer counts."""
+    """A pool for one event loop.
+
+    A call that is cancelled or times out is abandoned: nothing can stop its thread, so it runs on, but it no longer
+    counts and what it returns is dropped.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -49,4 +57,80 @@ class Threads:
         self._threads = 0
         self._open = 0
 
-    async def call[T](self, function: Callable[[], T], timeout: float | None = None) -> T: ...
+    async def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
+        """What the function returns or raises, called in a thread with a copy of the caller's context variables.
+
+        Raises:
+            CallTimeoutError: it ran for more than `timeout` seconds; waiting for a free thread does not count.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        job = _Job(function, future, contextvars.copy_context(), timeout)
+        with self._lock:
+            self._open += 1
+            self._spawn()
+        self._queue.put(job)
+        try:
+            return await future
+        except (asyncio.CancelledError, CallTimeoutError):
+            self._leave(job)
+            raise
+
+    def close(self) -> None:
+        """Lets the threads end as soon as they are idle; does not wait for them."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._queue.put(None)
+
+    def _spawn(self) -> None:
+        if self._threads < min(self._size, self._open):
+            self._threads += 1
+            threading.Thread(target=self._work, name="pulpo-call", daemon=True).start()
+
+    def _leave(self, job: _Job) -> None:
+        with self._lock:
+            if job.stage is _Stage.RUNNING:
+                self._threads -= 1
+            job.stage = _Stage.LEFT
+            self._open -= 1
+            self._spawn()
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            with self._lock:
+                if job.stage is _Stage.LEFT:
+                    continue
+                job.stage = _Stage.RUNNING
+            self._run(job)
+            with self._lock:
+                if job.stage is _Stage.LEFT:
+                    return
+                job.stage = _Stage.QUEUED
+                self._open -= 1
+
+    def _run(self, job: _Job) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            if job.timeout is not None:
+                self._loop.call_soon_threadsafe(self._start_clock, job)
+            try:
+                result = job.context.run(job.function)
+            except StopIteration as error:  # a future can't hold one
+                self._loop.call_soon_threadsafe(_fail, job.future, RuntimeError(f"StopIteration: {error}"))
+            except BaseException as error:  # noqa: BLE001  it belongs to whoever awaits the call
+                self._loop.call_soon_threadsafe(_fail, job.future, error)
+            else:
+                self._loop.call_soon_threadsafe(_succeed, job.future, result)
+
+    def _start_clock(self, job: _Job) -> None:
+        error = CallTimeoutError(f"took longer than {job.timeout:g} s")
+        timer = self._loop.call_later(job.timeout or 0, _fail, job.future, error)
+        job.future.add_done_callback(lambda _: timer.cancel())
+
+
+def _succeed(future: asyncio.Future[Any], result: object) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, TypedDict, TypeVar
 
 from pydantic import Field
@@ -66,7 +66,13 @@ class Tally:
     @property
     def sums(self) -> Sums:
         """The counts as fields of a `Tallied`."""
-        return Sums(**asdict(self))
+        return Sums(
+            flights=self.flights,
+            cancelled=self.cancelled,
+            diverted=self.diverted,
+            late=self.late,
+            delay_minutes=self.delay_minutes,
+        )
 
     @property
     def figures(self) -> Figures:

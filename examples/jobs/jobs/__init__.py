@@ -1,0 +1,1 @@
+"""Job postings from two boards, cleaned and merged."""

@@ -1,0 +1,127 @@
+"""The class `CLI`: the command line, and every command as a method."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pulpo.errors import PulpoError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pulpo.diagnostics import Diagnostic
+    from pulpo.graph.dataflow import DataFlow
+    from pulpo.lock.update import LockResult
+    from pulpo.manifest.model import Manifest
+    from pulpo.run.record import RunRecord, StepRecord
+    from pulpo.settings import Project
+
+
+class CLI:
+    """The command line of one project, for its own `main.py`: `CLI().run()`; and every command as a method.
+
+    Methods return what the command would print, and raise `PulpoError` where it would fail.
+    """
+
+    def __init__(self, project: str | Path | None = None) -> None:
+        """The project in the directory `project`, else the one of the file that makes the object."""
+        from pulpo.declare.registry import caller
+
+        started_in = Path(caller(1)[1].file).parent
+        self._directory = Path(project) if project is not None else started_in
+        self._project: Project | None = None
+
+    @classmethod
+    def main(cls, arguments: Sequence[str] | None = None) -> int:
+        """Run the command line on the project of the current directory or of `--project`; returns the exit code."""
+        from pulpo.cli.main import run_command_line
+
+        return run_command_line(sys.argv[1:] if arguments is None else arguments, None)
+
+    @property
+    def project(self) -> Project:
+        """The project that the commands work on."""
+        if self._project is None:
+            from pulpo.settings import Project, find_project
+
+            try:
+                self._project = find_project(self._directory)
+            except UsageError:
+                if not self._directory.is_dir():
+                    raise
+                self._project = Project(self._directory.resolve(), self._directory.resolve().name)
+        return self._project
+
+    def manifest(self) -> Manifest:
+        """The manifest as the lock has it."""
+        from pulpo.manifest.load import load
+
+        return load(self.project.lock_path)[0]
+
+    def lock(self, *, check: bool = False, force: bool = False, prune: bool = False) -> LockResult:
+        """Write the lock from the code; see `pulpo.lock.update.lock`."""
+        from pulpo.lock.update import lock
+
+        return lock(self.project, check=check, force=force, prune=prune)
+
+    def check(self, *, code: bool = True) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the lock, sorted by place."""
+        from pulpo.lock.check import check
+
+        return check(self.project, code=code)
+
+    def dataflow(self) -> DataFlow:
+        """The graph that the lock describes."""
+        from pulpo.graph.dataflow import analyze
+
+        return analyze(self.manifest())
+
+    def graph(self, format: str = "mermaid", *, select: Sequence[str] = ()) -> str:  # noqa: A002 - the option's name
+        """The data flow as text: mermaid, dot or json."""
+        from pulpo.cli.commands.graph import render
+
+        return render(self.manifest(), format, select)
+
+    def run(
+        self,
+        flow: str | None = None,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        resume: str | None = None,
+        with_upstream: bool = False,
+        select: Sequence[str] = (),
+        from_: Sequence[str] = (),
+        to: Sequence[str] = (),
+        only: Sequence[str] = (),
+    ) -> RunRecord | None:
+        """Run a flow or an operation with the inline engine; without one, run the command line and exit.
+
+        Returns:
+            The run's record, whatever its state; None never comes back, since the command line exits.
+        """
+        if flow is None:
+            from pulpo.cli.main import run_command_line
+
+            sys.exit(run_command_line(sys.argv[1:], self))
+        from pulpo.cli.running import Choice, run_flow
+
+        choice = Choice(tuple(select), tuple(from_), tuple(to), tuple(only), with_upstream=with_upstream)
+        return run_flow(self.project, flow, choice, parameters or {}, inputs or {}, resume)
+
+    def runs(self, *, limit: int = 20) -> list[RunRecord]:
+        """The latest runs, newest first."""
+        from pulpo.cli.running import list_runs
+
+        return list_runs(self.project, limit)
+
+    def runs_show(self, run: str = "latest") -> tuple[RunRecord, list[StepRecord]]:
+        """A run, by id or the beginning of one, and its steps in the order in which they started."""
+        from pulpo.cli.running import show_run
+
+        return show_run(self.project, run)
+
+
+__all__ = ["CLI", "PulpoError"]

@@ -1,0 +1,46 @@
+"""`pulpo check`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How problems are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(check)
+
+
+def check(
+    context: typer.Context,
+    no_code: Annotated[bool, typer.Option("--no-code", help="Look at the lock alone; import no user code.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    format: Annotated[Format, typer.Option(help="How problems are printed.")] = Format.TEXT,  # noqa: A002 - the option's name
+) -> None:
+    """Find what is wrong with the lock, its data flow, and what differs from the code."""
+    from pulpo.cli.output import diagnostics_as_data
+    from pulpo.diagnostics import Severity
+
+    output = context.obj.output
+    found = context.obj.cli.check(code=not no_code)
+    if format is Format.JSON:
+        output.json(diagnostics_as_data(found))
+    else:
+        output.diagnostics(found, sys.stdout)
+    errors = sum(d.severity is Severity.ERROR for d in found)
+    warnings = sum(d.severity is Severity.WARNING for d in found)
+    compared = "the lock alone" if no_code else "the lock and the code"
+    if errors or (strict and warnings):
+        output.talk(f"{errors} errors, {warnings} warnings in {compared}", "red")
+        raise typer.Exit(1)
+    output.talk(f"no errors in {compared}" + (f", {warnings} warnings" if warnings else ""), "green")

@@ -1,0 +1,40 @@
+"""`pulpo lock`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pulpo.settings import LOCK_NAME
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(lock)
+
+
+def lock(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the lock would change.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="The code wins conflicts; comments in the lock may be lost.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop edited entries that left the code.")] = False,
+) -> None:
+    """Write pulpo.lock.yaml from the code; hand edits of settings stay."""
+    output = context.obj.output
+    result = context.obj.cli.lock(check=check, force=force, prune=prune)
+    output.diagnostics(result.diagnostics)
+    for change in result.changes:
+        output.talk(f"  {change}" if change.path else f"  {change.after}")
+    counts = f"{_count(len(result.manifest.operations), 'operation')}, {_count(len(result.manifest.models), 'model')}"
+    if check and result.stale:
+        output.talk(f"{LOCK_NAME} is stale: run `pulpo lock`", "red")
+        raise typer.Exit(1)
+    if result.written:
+        output.talk(f"{LOCK_NAME} written: {counts}", "green")
+    else:
+        output.talk(f"{LOCK_NAME} is up to date: {counts}", "green")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,104 @@
+"""`pulpo operations`, `pulpo models` and `pulpo flows`: what the lock has, all of them or one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulpo.names import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pulpo.manifest.model import OperationSpec
+
+Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
+
+
+class Format(StrEnum):
+    """How it is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option(help="How it is printed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(operations)
+    app.command()(models)
+    app.command()(flows)
+
+
+def operations(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """List the operations, or show one."""
+    manifest = context.obj.cli.manifest()
+    if name is not None:
+        _show_one(context, "operation", name, {n: s.data() for n, s in manifest.operations.items()}, format)
+        return
+    rows = [(n, _takes(s), _gives(s), s.description or "") for n, s in sorted(manifest.operations.items())]
+    _show_all(context, rows, ("operation", "takes", "gives", "description"), format)
+
+
+def models(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """List the models, or show one."""
+    manifest = context.obj.cli.manifest()
+    if name is not None:
+        _show_one(context, "model", name, {n: s.data() for n, s in manifest.models.items()}, format)
+        return
+    rows = [(n, s.collection_for(n), ", ".join(s.key or ()), s.description or "") for n, s in sorted(manifest.models.items())]
+    _show_all(context, rows, ("model", "collection", "key", "description"), format)
+
+
+def flows(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """List the flows, or show one with its operations in the order in which they can run."""
+    from pulpo.compile.orchestration import OrchestrationCompiler
+
+    compiler = OrchestrationCompiler(context.obj.cli.manifest())
+    if name is not None:
+        known = compiler.flow_names()
+        _known("flow", name, known)
+        flow = compiler.flow(name)
+        parameters = {p.name: "required" if p.required else p.default for p in flow.parameters}
+        _show_one(context, "flow", name, {name: {"operations": list(flow.operations), "parameters": parameters}}, format)
+        return
+    rows = [(f.name, str(len(f.operations)), ", ".join(p.name for p in f.parameters)) for f in compiler.compile().flows]
+    _show_all(context, rows, ("flow", "operations", "parameters"), format)
+
+
+def _takes(spec: OperationSpec) -> str:
+    return ", ".join(f"{i.model} ({i.mode})" if i.mode else i.model for i in spec.inputs.values()) or "-"
+
+
+def _gives(spec: OperationSpec) -> str:
+    return ", ".join(f"list[{o.model}]" if o.many else o.model for o in spec.outputs) or "-"
+
+
+def _known(kind: str, name: str, known: Any) -> None:
+    from pulpo.errors import UsageError
+
+    if name not in known:
+        raise UsageError(f"there is no {kind} {name}", hint=did_you_mean(name, known) or f"`pulpo {kind}s` lists them")
+
+
+def _show_one(context: typer.Context, kind: str, name: str, entries: Mapping[str, Any], format: Format) -> None:  # noqa: A002
+    from pulpo.manifest.yaml_write import dump_entry
+
+    _known(kind, name, entries)
+    if format is Format.JSON:
+        context.obj.output.json({"name": name, **entries[name]})
+    else:
+        context.obj.output.data(dump_entry(name, entries[name]))
+
+
+def _show_all(context: typer.Context, rows: list[tuple[str, ...]], header: tuple[str, ...], format: Format) -> None:  # noqa: A002
+    if format is Format.JSON:
+        context.obj.output.json([dict(zip(header, row, strict=True)) for row in rows])
+    elif rows:
+        context.obj.output.table(rows, header)
+    else:
+        context.obj.output.talk(f"the lock has no {header[0]}s")

@@ -1,0 +1,75 @@
+"""Running the command line: options that stand anywhere, and every error as a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from pulpo.errors import DiagnosticsError, PulpoError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulpo.cli.app import CLI
+    from pulpo.cli.output import Output
+
+_GLOBAL_FLAGS = ("-q", "--quiet", "-v", "--verbose", "--no-color")
+_GLOBAL_VALUES = ("--project",)
+INTERRUPTED = 130
+
+
+def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:
+    """Run one command; returns its exit code: 0 fine, 1 problems, 2 usage or could not run, 130 on Ctrl-C."""
+    import click
+
+    from pulpo.cli.output import Output
+    from pulpo.cli.typer_app import State, build
+
+    state = State(cli)
+    try:
+        result = build().main(hoisted(arguments), prog_name="pulpo", standalone_mode=False, obj=state)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except DiagnosticsError as error:
+        state.output.diagnostics(error.diagnostics)
+        return error.exit_code
+    except PulpoError as error:
+        state.output.error(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        state.output.talk("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: no traceback unless it is asked for
+        _bug(error, state.output or Output())
+        return 2
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the global options in front, so that they can stand after a command, too."""
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            return [*front, *rest, argument, *waiting]
+        if argument in _GLOBAL_FLAGS or argument.startswith(tuple(f"{v}=" for v in _GLOBAL_VALUES)):
+            front.append(argument)
+        elif argument in _GLOBAL_VALUES:
+            front += [argument, *([value] if (value := next(waiting, None)) is not None else [])]
+        else:
+            rest.append(argument)
+    return [*front, *rest]
+
+
+def _bug(error: Exception, output: Output) -> None:
+    if output.verbose:
+        traceback.print_exception(error)
+    output.error(PulpoError(f"a bug in Pulpo: {type(error).__name__}: {error}", hint="please report it with the output of `-v`"))

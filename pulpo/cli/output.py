@@ -1,0 +1,106 @@
+"""All printing: data on stdout, talk on stderr, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from pulpo.diagnostics import Severity, dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pulpo.diagnostics import Diagnostic, Place
+    from pulpo.errors import PulpoError
+
+_STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+_SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a command prints."""
+
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+
+    def color(self, stream: TextIO) -> bool:
+        """Whether the stream shows colours: a terminal, and nobody said no."""
+        return stream.isatty() and not self.no_color and not os.environ.get("NO_COLOR")
+
+    def style(self, text: str, *styles: str, stream: TextIO | None = None) -> str:
+        """The text in colour where the stream (stderr where not given) shows it."""
+        if not styles or not self.color(stream or sys.stderr):
+            return text
+        return f"\x1b[{';'.join(_STYLES[s] for s in styles)}m{text}\x1b[0m"
+
+    def data(self, text: str) -> None:
+        """What the command was asked for, on stdout."""
+        print(text, end="" if text.endswith("\n") else "\n")
+
+    def json(self, value: object) -> None:
+        """What the command was asked for, as JSON on stdout."""
+        self.data(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+    def table(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+        """A table on stdout, columns as wide as their longest cell."""
+        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+        for row in [header, *rows]:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            self.data(self.style(line, "bold", stream=sys.stdout) if row is header else line)
+
+    def talk(self, text: str, *styles: str) -> None:
+        """What happens, on stderr; nothing with `-q`."""
+        if not self.quiet:
+            print(self.style(text, *styles), file=sys.stderr)
+
+    def error(self, error: PulpoError) -> None:
+        """An error, on stderr, with its hint."""
+        print(f"{self.style('error', 'red', 'bold')}: {error.message}", file=sys.stderr)
+        self._hint(error.hint, sys.stderr)
+
+    def diagnostics(self, diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
+        """Problems, one a paragraph, in the order given; on stderr where no stream is given."""
+        stream = stream or sys.stderr
+        for d in diagnostics:
+            severity = self.style(str(d.severity), _SEVERITY_STYLE[d.severity], "bold", stream=stream)
+            where = f"{self.style(str(d.place), 'bold', stream=stream)}: " if d.place else ""
+            subject = f"{dotted(d.path)}: " if d.path else ""
+            print(f"{where}{severity} {d.code}: {subject}{d.message}", file=stream)
+            for related in d.related:
+                print(f"  {related.message}{f' ({related.place})' if related.place else ''}", file=stream)
+            self._hint(d.hint, stream)
+
+    def _hint(self, hint: str | None, stream: TextIO) -> None:
+        if hint:
+            print(f"  {self.style('hint', 'blue', stream=stream)}: {hint}", file=stream)
+
+
+def diagnostics_as_data(diagnostics: Sequence[Diagnostic]) -> dict[str, object]:
+    """Diagnostics as `--format json` prints them: version 1, lines and columns from 1, paths as lists."""
+    counts = {severity.value: sum(d.severity is severity for d in diagnostics) for severity in Severity}
+    return {
+        "version": 1,
+        "ok": counts["error"] == 0,
+        "summary": counts,
+        "diagnostics": [
+            {
+                "code": d.code,
+                "severity": d.severity.value,
+                "message": d.message,
+                "path": list(d.path),
+                **_place(d.place),
+                "hint": d.hint,
+                "related": [{"message": r.message, "path": list(r.path), **_place(r.place)} for r in d.related],
+            }
+            for d in diagnostics
+        ],
+    }
+
+
+def _place(place: Place | None) -> dict[str, object]:
+    return asdict(place) if place else {"file": None, "line": None, "column": None}

@@ -1,0 +1,78 @@
+"""The Typer application: global options, and the commands of `pulpo.cli.commands`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulpo.cli.commands import check, graph, lock, run, runs, schema, show
+from pulpo.cli.output import Output
+
+if TYPE_CHECKING:
+    from click import Command
+
+    from pulpo.cli.app import CLI
+
+
+@dataclass(slots=True)
+class State:
+    """What the commands share: the project's command line object, and where they print."""
+
+    cli_or_none: CLI | None
+    output: Output = field(default_factory=Output)
+
+    @property
+    def cli(self) -> CLI:
+        """The command line object; of the current directory where no `main.py` made one."""
+        if self.cli_or_none is None:
+            from pulpo.cli.app import CLI
+            from pulpo.settings import find_project
+
+            self.cli_or_none = CLI(find_project().root)
+        return self.cli_or_none
+
+
+def build() -> Command:
+    """The command `pulpo`, ready to parse."""
+    app = typer.Typer(
+        name="pulpo",
+        help="Typed functions become a reviewed manifest, and the manifest becomes pipelines and the services around them.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for module in (lock, check, graph, show, run, runs, schema):
+        module.register(app)
+    return typer.main.get_command(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"pulpo {version('pulpocore')}")
+        raise typer.Exit
+
+
+def _options(
+    context: typer.Context,
+    project: Annotated[
+        Path | None, typer.Option(help="The project's directory; else the nearest at or above this one.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only data, problems and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    state: Any = context.obj
+    state.output = Output(quiet=quiet, verbose=verbose, no_color=no_color)
+    if project is not None:
+        from pulpo.cli.app import CLI
+        from pulpo.settings import find_project
+
+        state.cli_or_none = CLI(find_project(project).root)
+    del version  # its callback has printed it

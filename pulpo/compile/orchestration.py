@@ -1,0 +1,174 @@
+"""From the manifest and its graph to flows in which everything is decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulpo.compile.flow import (
+    REQUIRED,
+    Argument,
+    FlowDefinition,
+    Orchestration,
+    Output,
+    Parameter,
+    Settings,
+    Step,
+)
+from pulpo.compile.parameters import flow_parameters
+from pulpo.graph.dataflow import analyze
+from pulpo.graph.segments import members_at
+from pulpo.manifest.model import Mode
+from pulpo.names import PIPELINE, parents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulpo.graph.dataflow import DataFlow
+    from pulpo.manifest.model import InputSpec, Manifest, OperationSpec
+
+
+class OrchestrationCompiler:
+    """Compiles a manifest; it keeps the graph, which is the costly part, and no other state."""
+
+    def __init__(self, manifest: Manifest, dataflow: DataFlow | None = None) -> None:
+        self.manifest = manifest
+        self.dataflow = dataflow or analyze(manifest)
+        self._order = self.dataflow.order()
+
+    def compile(self) -> Orchestration:
+        """All flows: every node of the hierarchy, every standalone operation, and `pipeline`."""
+        return Orchestration(tuple(self.flow(name) for name in sorted(self.flow_names())))
+
+    def flow_names(self) -> set[str]:
+        """The names of all flows."""
+        names = self.manifest.operations
+        return {PIPELINE} | {flow for name in names for flow in parents(name) or (name,)}
+
+    def operations_of(self, flow: str) -> tuple[str, ...]:
+        """The operations of a flow or the operation itself, in the order in which they can run; empty where there is none."""
+        return tuple(o for o in self._order if flow in (PIPELINE, o) or o.startswith(flow + "."))
+
+    def flow(self, name: str) -> FlowDefinition:
+        """The flow, or the operation as a flow of its own, of that name."""
+        return self.part(name, self.operations_of(name))
+
+    def part(self, name: str, operations: Iterable[str]) -> FlowDefinition:
+        """A flow of just these operations: what other operations would have given comes from outside."""
+        chosen = set(operations)
+        ordered = tuple(o for o in self._order if o in chosen)
+        scope = _Scope(self.manifest, self.dataflow, frozenset(chosen))
+        steps = {operation: scope.step(operation) for operation in ordered}
+        top = PIPELINE if name not in self.flow_names() or any(not _below(o, name) for o in ordered) else name
+        return FlowDefinition(
+            name=name,
+            members=self._members(top, ordered, steps),
+            parameters=flow_parameters(steps.values()),
+            standalone=name in self.manifest.operations and "." not in name,
+            operations=ordered,
+            dependencies={operation: step.after for operation, step in steps.items()},
+        )
+
+    def _members(self, flow: str, operations: tuple[str, ...], steps: dict[str, Step]) -> tuple[Step | FlowDefinition, ...]:
+        members: list[Step | FlowDefinition] = []
+        for member in members_at(self.manifest, self.dataflow, flow, operations):
+            if member.flow is None:
+                members.append(steps[member.operations[0]])
+                continue
+            own = [steps[o] for o in member.operations]
+            members.append(
+                FlowDefinition(
+                    name=member.flow,
+                    members=self._members(member.flow, member.operations, steps),
+                    parameters=flow_parameters(own),
+                    segment=member.segment,
+                    operations=member.operations,
+                    dependencies={s.operation: tuple(d for d in s.after if d in member.operations) for s in own},
+                )
+            )
+        return tuple(members)
+
+
+def _below(operation: str, flow: str) -> bool:
+    return flow == PIPELINE or operation == flow or operation.startswith(flow + ".")
+
+
+class _Scope:
+    """The operations of one run: where each input comes from when only these run."""
+
+    def __init__(self, manifest: Manifest, dataflow: DataFlow, operations: frozenset[str]) -> None:
+        self.manifest = manifest
+        self.dataflow = dataflow
+        self.operations = operations
+        self._nearest: dict[str, frozenset[str]] = {}
+
+    def step(self, name: str) -> Step:
+        spec = self.manifest.operations[name]
+        arguments = tuple(self._argument(argument, given) for argument, given in spec.inputs.items())
+        after = {source for argument in arguments for source in argument.sources}
+        for dependency in self.dataflow.dependencies[name]:
+            after |= {dependency} if dependency in self.operations else self._upstream(dependency)
+        return Step(
+            operation=name,
+            entrypoint=spec.entrypoint,
+            is_async=spec.is_async,
+            arguments=arguments,
+            parameters=_parameters(spec),
+            parameter_objects=tuple(sorted((spec.parameter_objects or {}).items())),
+            outputs=tuple(Output(o.model, bool(o.many), bool(o.optional)) for o in spec.outputs),
+            after=tuple(sorted(after)),
+            models_in=tuple(spec.models_in or ()),
+            models_out=tuple(spec.models_out or ()),
+            settings=_settings(spec),
+        )
+
+    def _argument(self, name: str, given: InputSpec) -> Argument:
+        producers = tuple(given.sources or ())
+        sources = sorted({s for producer in producers for s in self._sources(producer, given.model, ())})
+        mode = given.mode or Mode.ONE
+        return Argument(name, given.model, mode, tuple(sources), producers, bool(given.many), bool(given.optional))
+
+    def _sources(self, producer: str, model: str, seen: tuple[str, ...]) -> set[str]:
+        """The steps that stand for a producer: itself, or where an updater does not run, what it would have updated."""
+        if producer in self.operations:
+            return {producer}
+        spec = self.manifest.operations.get(producer)
+        if spec is None or producer in seen:
+            return set()
+        updated = [i for i in spec.inputs.values() if i.model == model and i.mode is not Mode.PREVIOUS]
+        return {s for i in updated for p in i.sources or () for s in self._sources(p, model, (*seen, producer))}
+
+    def _upstream(self, outside: str) -> frozenset[str]:
+        """The nearest operations of this run above one that is not in it: order holds across what is left out."""
+        stack = [outside]
+        while stack:
+            name = stack[-1]
+            missing = [d for d in self.dataflow.dependencies[name] if d not in self.operations and d not in self._nearest]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            found = {d for d in self.dataflow.dependencies[name] if d in self.operations}
+            above = (self._nearest[d] for d in self.dataflow.dependencies[name] if d not in self.operations)
+            self._nearest[name] = frozenset(found).union(*above)
+        return self._nearest[outside]
+
+
+def _parameters(spec: OperationSpec) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(name, p.json_schema, REQUIRED if p.required else p.default, p.argument, p.description)
+        for name, p in spec.parameters.items()
+    )
+
+
+def _settings(spec: OperationSpec) -> Settings:
+    return Settings(
+        retries=spec.retries,
+        retry_delay=spec.retry_delay,
+        timeout=spec.timeout,
+        concurrency=spec.concurrency,
+        on_error=spec.on_error,
+        cache_ttl=spec.cache.ttl if spec.cache else None,
+        cached=spec.cache is not None,
+        version=spec.version,
+        tags=tuple(spec.tags or ()),
+    )

@@ -1,0 +1,99 @@
+"""`pulpo check`: is the lock valid, does its data flow hold, and does it say what the code says?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulpo.diagnostics import Diagnostic, errors
+from pulpo.errors import DiagnosticsError
+from pulpo.graph.dataflow import analyze
+from pulpo.graph.resolve import resolve
+from pulpo.graph.segments import segments
+from pulpo.lock.changes import MISSING, Difference
+from pulpo.manifest.load import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulpo.manifest.model import Manifest
+    from pulpo.manifest.yaml_read import Document
+    from pulpo.settings import Project
+
+#: Found by the merge: the file as it is stays, and can be compared.
+_UNDECIDED = ("PLP303", "PLP304")
+
+
+def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with the lock, sorted by place, each problem once.
+
+    Args:
+        project: The project.
+        code: Compare with the code, too, which imports the project's modules.
+
+    Raises:
+        PulpoError: A module can't be imported.
+    """
+    try:
+        manifest, document = load(project.lock_path)
+    except DiagnosticsError as error:
+        return error.diagnostics
+    found = [d.located(document.locate) for d in check_manifest(manifest)]
+    if code:
+        found += _drift(project, document, found)
+    return tuple(sorted(dict.fromkeys(found), key=lambda d: d.sort_key))
+
+
+def check_manifest(manifest: Manifest) -> list[Diagnostic]:
+    """What the lock alone shows: bad references, a data flow that does not hold, resolved answers that are stale."""
+    resolution = resolve(manifest)
+    found = list(resolution.diagnostics)
+    if errors(found):
+        return found
+    found += resolution.stale(manifest)
+    dataflow = analyze(manifest)
+    found += dataflow.diagnostics
+    if not errors(dataflow.diagnostics):
+        split = segments(manifest, dataflow)
+        found += [*split.diagnostics, *split.stale(manifest)]
+    found += [
+        Diagnostic("PLP304", "it left the code, but has hand edits", ("operations", name), hint="`pulpo lock --prune` drops it")
+        for name, spec in manifest.operations.items()
+        if spec.orphaned
+    ]
+    return found
+
+
+def _drift(project: Project, document: Document, found: list[Diagnostic]) -> list[Diagnostic]:
+    """What the code says otherwise."""
+    from pulpo.lock.update import derive
+
+    try:
+        derived = derive(project)
+    except DiagnosticsError as error:
+        return list(error.diagnostics)
+    known = {d.path for d in found}
+    if errors(d for d in derived.diagnostics if d.code not in _UNDECIDED):
+        return _of_the_code(derived.diagnostics, known)  # nothing could be resolved, so nothing can be compared
+    drift = [_stale(d, document) for d in derived.changes if d.path not in known and d.path[0] != "declared"]
+    conflicts = [d for d in derived.diagnostics if d.code in _UNDECIDED]
+    return [*drift, *conflicts, *_of_the_code(derived.diagnostics, known)]
+
+
+def _of_the_code(diagnostics: Iterable[Diagnostic], known: set[tuple[str | int, ...]]) -> list[Diagnostic]:
+    """Findings about declarations, and errors of the data flow as the code has it."""
+    return [d for d in diagnostics if d.code.startswith("PLP1") or (d.code.startswith("PLP2") and d.path not in known)]
+
+
+def _stale(difference: Difference, document: Document) -> Diagnostic:
+    path = difference.path
+    if difference.before is MISSING:
+        message = f"the code has it, the lock does not: {_text(difference.after)}"
+    elif difference.after is MISSING:
+        message = f"the lock has it, the code does not: {_text(difference.before)}"
+    else:
+        message = f"the code says {_text(difference.after)}, the lock says {_text(difference.before)}"
+    return Diagnostic("PLP301", message, path, document.locate(path), hint="run `pulpo lock`")
+
+
+def _text(value: object) -> str:
+    return f"{{{', '.join(map(str, value))}}}" if isinstance(value, dict) else repr(value)

@@ -1,0 +1,158 @@
+"""`pulpo lock`: what the lock should say, and writing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pulpo.declare.discover import add_to_path, import_modules
+from pulpo.declare.lower import lower
+from pulpo.declare.registry import REGISTRY
+from pulpo.diagnostics import Diagnostic, errors
+from pulpo.errors import DiagnosticsError
+from pulpo.graph.dataflow import analyze
+from pulpo.graph.resolve import resolve
+from pulpo.graph.segments import segments
+from pulpo.lock.changes import Difference, differences
+from pulpo.lock.merge import merge
+from pulpo.manifest.load import load, save
+from pulpo.manifest.model import Manifest
+from pulpo.manifest.yaml_write import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulpo.declare.lower import Lowered
+    from pulpo.manifest.yaml_read import Document
+    from pulpo.settings import Project
+
+
+@dataclass(frozen=True, slots=True)
+class LockResult:
+    """What `pulpo lock` found, and did."""
+
+    manifest: Manifest
+    #: The file as it should be.
+    text: str
+    #: What differs from the file as it is.
+    changes: tuple[Difference, ...]
+    #: Warnings and notes, sorted by place.
+    diagnostics: tuple[Diagnostic, ...]
+    #: Lines of the file, such as comments, that writing it would lose.
+    lost: tuple[str, ...] = ()
+    written: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """Whether the file has to be written."""
+        return bool(self.changes)
+
+
+def lock(project: Project, *, check: bool = False, force: bool = False, prune: bool = False) -> LockResult:
+    """Derive the lock from the code, merge it with the file, and write it unless nothing changed.
+
+    Args:
+        project: The project; its modules are imported.
+        check: Write nothing.
+        force: The code wins conflicts, and comments and formatting of the file may be lost.
+        prune: Drop entries that left the code although they have hand edits.
+
+    Returns:
+        What should stand in the file, and what changed.
+
+    Raises:
+        DiagnosticsError: Declarations or data flow have errors, both sides changed a setting, an orphan needs a decision, or
+            writing would lose what a person wrote (PLP305). The file is as it was.
+        PulpoError: A module can't be imported, or the file can't be read or written.
+    """
+    result = derive(project, force=force, prune=prune)
+    if found := errors(result.diagnostics):
+        raise DiagnosticsError(found)
+    if check or not result.stale:
+        return result
+    if result.lost and not force:
+        lines = "".join(f"\n    {line.strip()}" for line in result.lost[:20])
+        raise DiagnosticsError(
+            [
+                Diagnostic(
+                    "PLP305",
+                    f"writing the lock would lose {len(result.lost)} lines that a person wrote:{lines}",
+                    hint="`pulpo lock --force` writes it all the same; settings that were edited are kept either way",
+                )
+            ]
+        )
+    return replace(result, written=save(project.lock_path, result.text))
+
+
+def derive(project: Project, *, force: bool = False, prune: bool = False) -> LockResult:
+    """What the lock should say; errors are among the diagnostics, and nothing is written.
+
+    Raises:
+        PulpoError: A module can't be imported, or the file is there and can't be read.
+    """
+    document = load(project.lock_path)[1] if project.lock_path.exists() else None
+    file: dict[str, Any] = document.data if document else {}
+    code = read_code(project, file)
+    merged = merge(code, file, project={"name": project.name, "modules": _modules(project, file)}, force=force, prune=prune)
+    if found := errors(code.diagnostics):
+        raise DiagnosticsError(_located(found, code, None))
+    manifest, more = _resolved(merged.data)
+    data = manifest.data()
+    text = dumps(data)
+    return LockResult(
+        manifest,
+        text,
+        tuple(differences(file, data)) if document else (Difference((), None, "a new file"),),
+        tuple(sorted(_located([*code.diagnostics, *merged.diagnostics, *more], code, document), key=lambda d: d.sort_key)),
+        _lost(document) if document else (),
+    )
+
+
+def read_code(project: Project, file: dict[str, Any]) -> Lowered:
+    """The declarations of the project's code: what is imported already, and the modules that project or lock name."""
+    add_to_path(project.root)
+    import_modules(_modules(project, file, imported=False))
+    return lower(REGISTRY, project.root)
+
+
+def _modules(project: Project, file: dict[str, Any], *, imported: bool = True) -> list[str]:
+    """Modules to import and to write down: the project's settings, else the lock's, else those that made declarations."""
+    named = list(project.modules) or list(file.get("project", {}).get("modules", []))
+    if named or not imported:
+        return named
+    return sorted({d.module for d in [*REGISTRY.models, *REGISTRY.operations]})
+
+
+def _resolved(data: dict[str, Any]) -> tuple[Manifest, list[Diagnostic]]:
+    """The manifest with every inference resolved, and what was found on the way."""
+    manifest = Manifest.model_validate(data)
+    resolution = resolve(manifest)
+    found = list(resolution.diagnostics)
+    if errors(found):
+        return manifest, found
+    manifest = Manifest.model_validate(resolution.apply(manifest.data()))
+    dataflow = analyze(manifest)
+    found += dataflow.diagnostics
+    if errors(found):
+        return manifest, found
+    split = segments(manifest, dataflow)
+    return Manifest.model_validate(split.apply(manifest.data())), [*found, *split.diagnostics]
+
+
+def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | None) -> list[Diagnostic]:
+    """With places: of the declaration where there is one, else of the lock; of the lock, too, where both have a say."""
+
+    def place(d: Diagnostic) -> Diagnostic:
+        if document is not None and d.code in ("PLP303", "PLP304"):
+            d = d.located(document.locate)
+        d = d.located(code.locate)
+        return d.located(document.locate) if document is not None and d.place is None else d
+
+    return [place(d) for d in found]
+
+
+def _lost(document: Document) -> tuple[str, ...]:
+    """Lines of the file that hold a comment, an anchor or an alias, and that writing it canonically would lose."""
+    kept = set(dumps(document.data).splitlines())
+    return tuple(line for line in document.text.splitlines() if any(c in line for c in "#&*") and line not in kept)
+

@@ -1,0 +1,138 @@
+"""Calling the user's function: retries, time limits, and what counts as a failure of the operation."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulpo.compile.flow import Settings
+from pulpo.errors import RunError
+from pulpo.run.threads import CallTimeoutError, Threads
+
+Values = Mapping[str, object]
+#: Told before each retry: the try that begins, and why.
+OnRetry = Callable[[int, BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An operation's function and how it is to be called."""
+
+    operation: str
+    function: Callable[..., Any]
+    is_async: bool
+    settings: Settings
+    #: Names of arguments that can't be given by name, in order.
+    positional: tuple[str, ...] = ()
+
+    def __call__(self, values: Values) -> Any:
+        """What the bare function gives: of an async one, a coroutine."""
+        if not self.positional:
+            return self.function(**values)
+        named = {name: value for name, value in values.items() if name not in self.positional}
+        return self.function(*(values[name] for name in self.positional if name in values), **named)
+
+    def delays(self) -> Iterator[float]:
+        """Seconds before each retry: `retry_delay`, by default 1, doubled each time."""
+        delay = 1.0 if self.settings.retry_delay is None else self.settings.retry_delay
+        for _ in range(self.settings.retries or 0):
+            yield delay
+            delay *= 2
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call ended: with a value, or with an error after the last try."""
+
+    value: Any = None
+    error: BaseException | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls one function, as often as its settings allow. `receive` checks what came back; its complaints are not retried.
+
+    A sync call that takes longer than `timeout`, or is cancelled, is abandoned: its thread runs on, nobody listens.
+    """
+
+    function: Function
+    threads: Threads
+    on_retry: OnRetry
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
+        """Calls from the event loop; `values` is asked before each try. Raises nothing but `CancelledError`."""
+        delays = self.function.delays()
+        for attempt in itertools.count(1):
+            try:
+                return Outcome(await self._once(values, receive), attempts=attempt)
+            except asyncio.CancelledError as error:
+                if _is_cancelling():
+                    raise
+                failure: BaseException = error
+            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the user's code raises is its failure
+                failure = error
+            delay = None if isinstance(failure, RunError) else next(delays, None)
+            if delay is None:
+                return Outcome(error=failure, attempts=attempt)
+            self.on_retry(attempt + 1, failure)
+            await asyncio.sleep(delay)
+        raise AssertionError
+
+    def call_here(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
+        """The same for a sync function without a time limit, in the caller's own thread; raises nothing."""
+        delays = self.function.delays()
+        for attempt in itertools.count(1):
+            try:
+                return Outcome(receive(self.function(values())), attempts=attempt)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the user's code raises is its failure
+                failure = error
+            delay = None if isinstance(failure, RunError) else next(delays, None)
+            if delay is None:
+                return Outcome(error=failure, attempts=attempt)
+            self.on_retry(attempt + 1, failure)
+            if self.stop.wait(delay):
+                return Outcome(error=failure, attempts=attempt)
+        raise AssertionError
+
+    async def _once(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Any:
+        function, timeout = self.function, self.function.settings.timeout
+        if not function.is_async:
+            return await self.threads.call(lambda: receive(function(values())), timeout)
+        if timeout is None:
+            value = await self._awaited(function(values()))
+        else:
+            value = await self._within(timeout, function(values()))
+        if isinstance(value, list | tuple) and len(value) > LARGE:
+            return await self.threads.call(lambda: receive(value))
+        return receive(value)
+
+    async def _awaited(self, value: Any) -> Any:
+        if not inspect.isawaitable(value):
+            raise RunError(f"{self.function.operation} is not async, but the lock says it is", hint="run `pulpo lock`")
+        return await value
+
+    async def _within(self, timeout: float, value: Any) -> Any:
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                return await self._awaited(value)
+        except TimeoutError as error:
+            if limit.expired():
+                raise CallTimeoutError(f"took longer than {timeout:g} s") from error
+            raise
+
+
+#: Of more records than this the checking is done in a thread, so that the event loop goes on.
+LARGE = 500
+
+
+def _is_cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,203 @@
+"""Records between user code and the store: checked on the way out, the same again on the way in.
+
+What an operation returns is not trusted: a record is dumped to plain data and validated from that, so that one which was
+mutated or made by `model_construct` is caught where it was made. Consumers get the validated copy, which is what the store
+will give back later: naive times are UTC, times have milliseconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from pulpo.errors import RunError
+from pulpo.manifest.model import ModelSpec
+from pulpo.run.beanie import is_document
+from pulpo.run.entrypoint import resolve
+from pulpo.run.failure import describe
+from pulpo.store.base import Collection, Index
+from pulpo.store.values import record_id
+
+Data = dict[str, Any]
+
+_SHOWN = 60
+_NOTHING = object()
+
+
+class WrongRecordError(RunError):
+    """A record is not what its model says; `field` is the dotted field, empty where it is the whole record."""
+
+    def __init__(self, field: str, problem: str, value: str | None = None) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+        self.problem = problem
+        self.value = value
+
+
+class Codec:
+    """One model: its class, where its records are stored and how they get there and back."""
+
+    def __init__(self, name: str, spec: ModelSpec) -> None:
+        """Imports the model's class by its entrypoint.
+
+        Raises:
+            UsageError: it can't be imported.
+        """
+        self.name = name
+        self.key = tuple(spec.key or ())
+        self.collection = collection_of(name, spec)
+        self.cls: type = resolve(spec.entrypoint or "")
+        self._excluded = {"id", "revision_id"} if is_document(self.cls) else None
+        self._adapter: TypeAdapter[Any] | None = None
+
+    @property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Made when first needed: a Beanie Document has to be initialised before."""
+        if self._adapter is None:
+            self._adapter = TypeAdapter(self.cls)
+        return self._adapter
+
+    def checked(self, value: object) -> tuple[object, Data]:
+        """The record as consumers get it, and its data as stored, from an instance of exactly the class or a dict.
+
+        Raises:
+            WrongRecordError: it is neither, or does not survive being dumped and validated.
+        """
+        try:
+            if type(value) is self.cls:
+                return self._checked_instance(value)
+            if isinstance(value, dict):
+                return self._checked_instance(self.adapter.validate_python(value, by_name=True, by_alias=True))
+        except ValidationError as error:
+            raise _wrong(error) from error
+        except WrongRecordError:
+            raise
+        except Exception as error:
+            raise WrongRecordError("", f"it can't be dumped to plain data: {describe(error)}") from error
+        raise WrongRecordError("", f"not an instance of {self.name}: {_shown(value)}")
+
+    def load(self, data: Mapping[str, Any]) -> object:
+        """The record from its data as stored.
+
+        Raises:
+            WrongRecordError: the data no longer validates.
+        """
+        try:
+            return self.adapter.validate_json(to_json(data), by_name=True, by_alias=False)
+        except ValidationError as error:
+            raise _wrong(error) from error
+
+    def dump(self, record: object) -> Data:
+        """A record's data, by field name, without what is computed."""
+        data: Data = self.adapter.dump_python(
+            record, round_trip=True, by_alias=False, warnings=False, exclude=self._excluded
+        )
+        return data
+
+    def copy(self, record: object) -> object:
+        """A fresh copy of a record that was checked or loaded."""
+        return self.adapter.validate_python(self.dump(record), by_name=True, by_alias=False)
+
+    def identity(self, data: Data) -> str | None:
+        """The record's id by its natural key, None where the model has no key."""
+        if not self.key:
+            return None
+        return record_id(*[data[field] if field in data else _at(data, field) for field in self.key])
+
+    def named(self, record: object) -> str:
+        """The natural key in words, `url='https://…'`, as far as what may be no record at all has one."""
+        found = {
+            field: record.get(field, _NOTHING) if isinstance(record, Mapping) else getattr(record, field, _NOTHING)
+            for field in self.key
+        }
+        return ", ".join(f"{field}={_shown(value)}" for field, value in found.items() if value is not _NOTHING)
+
+    def _checked_instance(self, value: object) -> tuple[object, Data]:
+        record = self.adapter.validate_python(self.dump(value), by_name=True, by_alias=False)
+        data = self.dump(record)
+        if _is_plain(data):
+            return record, data
+        try:
+            as_json = self.adapter.dump_python(
+                record, mode="json", round_trip=True, by_alias=False, warnings=False, exclude=self._excluded
+            )
+        except PydanticSerializationError as error:
+            raise WrongRecordError("", f"it can't be stored: {describe(error)}") from error
+        data = _storable(data, as_json)
+        try:
+            return self.load(data), data
+        except WrongRecordError as error:
+            raise WrongRecordError(error.field, f"it can't be read back once stored: {error.problem}", error.value) from error
+
+
+def collection_of(name: str, spec: ModelSpec) -> Collection:
+    """Where the records of a model are stored. Beanie Documents, known by `_id` in their schema, have ObjectIds as ids."""
+    return Collection(
+        name=spec.collection or name,
+        indexes=tuple(Index(tuple(fields)) for fields in spec.indexes or ()),
+        object_ids="_id" in spec.json_schema.get("properties", {}),
+    )
+
+
+def _at(data: Mapping[str, Any], path: str) -> Any:
+    value: Any = data
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _wrong(error: ValidationError) -> WrongRecordError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    value = None if first["type"] == "missing" else _shown(first["input"])
+    return WrongRecordError(".".join(map(str, first["loc"])), first["msg"], value)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+#: Types that the store writes as a text, or leaves alone, and that pydantic reads back from it as they were.
+_ATOMS = frozenset({str, int, bool, type(None), dt.date, uuid.UUID, decimal.Decimal})
+
+
+def _is_plain(value: object) -> bool:
+    """Whether the store gives the value back as it is, so that no detour by JSON is needed."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind is dict:
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())  # type: ignore[attr-defined]
+    if kind is list or kind is tuple:
+        return all(map(_is_plain, value))  # type: ignore[call-overload]
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    if isinstance(value, dt.datetime):
+        return value.tzinfo is not None and value.microsecond % 1000 == 0
+    return isinstance(value, enum.Enum) and type(value.value) in _ATOMS
+
+
+def _storable(value: Any, as_json: Any) -> Any:
+    """Data in which every value is what pydantic's JSON has for it, but times stay times, and sets are in order."""
+    if isinstance(value, dt.datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return aware.astimezone(dt.UTC).replace(microsecond=aware.microsecond // 1000 * 1000)
+    if isinstance(value, dict) and isinstance(as_json, dict):
+        return {name: _storable(item, plain) for item, (name, plain) in zip(value.values(), as_json.items(), strict=True)}
+    if isinstance(value, (list, tuple)) and isinstance(as_json, list):
+        return [_storable(item, plain) for item, plain in zip(value, as_json, strict=True)]
+    if isinstance(value, (set, frozenset)) and isinstance(as_json, list):
+        pairs = zip(value, as_json, strict=True)
+        return sorted((_storable(item, plain) for item, plain in pairs), key=lambda item: json.dumps(item, default=str))
+    if isinstance(as_json, float) and not math.isfinite(as_json):
+        return None
+    return as_json

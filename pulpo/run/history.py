@@ -1,0 +1,139 @@
+"""Reading the history of runs. Runs are ordered by their start; ids of runs sort the same way."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pulpo.errors import UsageError
+from pulpo.names import did_you_mean
+from pulpo.run.record import CHUNK, OUTPUTS, RUNS, STEPS, RunRecord, State, StepRecord
+from pulpo.store.base import Collection as StoreCollection
+from pulpo.store.base import Condition, Record, Sort, Store
+
+_PAGE = 1_000
+
+
+async def list_runs(store: Store, *, flow: str | None = None, state: State | None = None, limit: int = 50) -> list[RunRecord]:
+    """The latest runs, newest first, without their steps."""
+    stored = State.RUNNING if state is State.CRASHED else state
+    where = [Condition("flow", "eq", flow)] if flow else []
+    where += [Condition("state", "eq", stored.value)] if stored else []
+    found: list[RunRecord] = []
+    async for record in every(store, RUNS, where, sort=(Sort("id", descending=True),), page=min(limit, _PAGE)):
+        run = RunRecord.of(record)
+        if state is None or run.state is state:
+            found.append(run)
+        if len(found) == limit:
+            break
+    return found
+
+
+async def get_run(store: Store, run: str) -> RunRecord | None:
+    """A run with its steps; those that were not reached are pending, in a run that is over too."""
+    record = await store.get(RUNS, run)
+    if record is None:
+        return None
+    steps = {step.operation: step async for step in _steps(store, run)}
+    found = RunRecord.of(record)
+    return replace(found, steps=tuple(steps.get(name) or StepRecord(name, "") for name in found.operations))
+
+
+async def require_run(store: Store, run: str) -> RunRecord:
+    """A run with its steps.
+
+    Raises:
+        UsageError: there is none with this id.
+    """
+    found = await get_run(store, run)
+    if found is None:
+        near = did_you_mean(run, [known.id for known in await list_runs(store)])
+        raise UsageError(f"there is no such run: {run}", hint=near or "`pulpo runs` lists them")
+    return found
+
+
+async def output_ids(store: Store, run: str, operations: Collection[str] | None = None) -> dict[str, list[tuple[str, list[str]]]]:
+    """What operations of a run put out: by operation, sorted, for each output its model and the ids as produced."""
+    where = [Condition("run", "eq", run)]
+    if operations is not None:
+        where.append(Condition("operation", "in", sorted(operations)))
+    rows = [record.data async for record in every(store, OUTPUTS, where, page=_PAGE)]
+    found: dict[str, dict[int, tuple[str, list[str]]]] = {}
+    for row in sorted(rows, key=lambda row: (row["operation"], row["output"], row["chunk"])):
+        found.setdefault(row["operation"], {}).setdefault(row["output"], (row["model"], []))[1].extend(row["ids"])
+    return {operation: list(outputs.values()) for operation, outputs in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Records of one model that a run stored: ids by operation, the operations sorted, ids as produced."""
+
+    run: str
+    started: dt.datetime
+    ids: Mapping[str, Sequence[str]]
+
+
+async def last_stored(store: Store, model: str, operations: Sequence[str] | None = None, *, but: str = "") -> Stored | None:
+    """The last completed run, `but` left out, in which one of the operations (None: any) put out records of the model."""
+    where = [Condition("model", "eq", model), Condition("run", "ne", but)]
+    if operations is not None:
+        where.append(Condition("operation", "in", list(operations)))
+    passed: set[str] = set()
+    async for record in every(store, OUTPUTS, where, sort=(Sort("run", descending=True),)):
+        run = record.data["run"]
+        if run in passed or not record.data["ids"]:
+            continue
+        passed.add(run)
+        found = await store.get(RUNS, run)
+        if found is not None and found.data["state"] == State.COMPLETED.value:
+            return await stored_in(store, RunRecord.of(found), model, operations)
+    return None
+
+
+async def stored_in(store: Store, run: RunRecord, model: str, operations: Sequence[str] | None = None) -> Stored | None:
+    """The records of the model that the operations (None: any) put out in this run; None where there are none."""
+    outputs = await output_ids(store, run.id, operations)
+    ids = {operation: [i for of, part in made if of == model for i in part] for operation, made in outputs.items()}
+    ids = {operation: part for operation, part in ids.items() if part}
+    return Stored(run.id, run.started, ids) if ids else None
+
+
+async def cached_step(store: Store, operation: str, key: str, since: dt.datetime | None) -> str | None:
+    """The latest run in which a step with this cache key completed, `since` then; None where there is none."""
+    where = [
+        Condition("cache_key", "eq", key),
+        Condition("operation", "eq", operation),
+        Condition("state", "eq", State.COMPLETED.value),
+    ]
+    if since is not None:
+        where.append(Condition("finished", "gte", since))
+    page = await store.find(STEPS, where, sort=(Sort("finished", descending=True),), limit=1)
+    return page.items[0].data["run"] if page.items else None
+
+
+async def load(store: Store, collection: StoreCollection, ids: Sequence[str]) -> list[Record]:
+    """The records of these ids, in their order, those that are gone left out."""
+    found: list[Record] = []
+    for start in range(0, len(ids), CHUNK):
+        found += await store.get_many(collection, ids[start : start + CHUNK])
+    return found
+
+
+async def every(
+    store: Store, collection: StoreCollection, where: Sequence[Condition], *, sort: Sequence[Sort] = (), page: int = 100
+) -> AsyncIterator[Record]:
+    """All records that meet the conditions, page by page."""
+    after: str | None = None
+    while True:
+        found = await store.find(collection, where, sort=sort, limit=page, after=after)
+        for record in found.items:
+            yield record
+        if found.next is None:
+            return
+        after = found.next
+
+
+async def _steps(store: Store, run: str) -> AsyncIterator[StepRecord]:
+    async for record in every(store, STEPS, [Condition("run", "eq", run)], page=_PAGE):
+        yield StepRecord.of(record.data)

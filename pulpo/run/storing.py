@@ -1,0 +1,119 @@
+"""Storing what several finished steps made, in few writes, and still knowing of each step what became of its records."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pulpo.run.batch import Made
+from pulpo.run.record import Counts, StepRecord
+from pulpo.store.base import Collection, Record, Store, Written
+from pulpo.store.values import now
+
+#: Records in one write.
+BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A step that is done: its state, and what has to be stored before the state may be."""
+
+    step: StepRecord
+    made: Sequence[Made] = ()
+    #: Where each of `made` is stored.
+    collections: Sequence[Collection] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    operation: str
+    made: Made
+
+
+async def store_made(store: Store, finished: Sequence[Finished]) -> dict[str, StepRecord | Exception]:
+    """By operation: the step with counts of what was written, or why its records could not be stored.
+
+    Records that steps share are written in the order of the steps. A write that fails is tried again step by step, so that
+    only the step at fault fails.
+    """
+    groups: dict[str, tuple[Collection, list[_Part]]] = {}
+    for item in finished:
+        for made, collection in zip(item.made, item.collections, strict=True):
+            if made.rows:
+                groups.setdefault(collection.name, (collection, []))[1].append(_Part(item.step.operation, made))
+    results: dict[str, StepRecord | Exception] = {item.step.operation: item.step for item in finished}
+    for collection, parts in groups.values():
+        for part, outcome in zip(parts, await _store_parts(store, collection, parts), strict=True):
+            step = results[part.operation]
+            if isinstance(outcome, Exception):
+                results[part.operation] = outcome
+            elif isinstance(step, StepRecord):
+                results[part.operation] = _counted(step, part.made.model, outcome)
+    return results
+
+
+async def upsert(store: Store, collection: Collection, rows: Sequence[Record]) -> Written:
+    """Stores any number of records, some thousands at a time."""
+    total = Written()
+    for start in range(0, len(rows), BATCH):
+        written = await store.upsert_many(collection, rows[start : start + BATCH])
+        total = _sum(total, written)
+    return total
+
+
+async def _store_parts(store: Store, collection: Collection, parts: Sequence[_Part]) -> list[Written | Exception]:
+    rows = [row for part in parts for row in part.made.rows]
+    if len(parts) > 1 and len({row.id for row in rows}) == len(rows):
+        began = now()
+        try:
+            return await _shares(store, collection, parts, await upsert(store, collection, rows), began)
+        except Exception:  # noqa: BLE001, S110  whose fault it is comes out below
+            pass
+    outcomes: list[Written | Exception] = []
+    for part in parts:
+        try:
+            outcomes.append(await upsert(store, collection, part.made.rows))
+        except Exception as error:  # noqa: BLE001  the step's failure
+            outcomes.append(error)
+    return outcomes
+
+
+async def _shares(
+    store: Store, collection: Collection, parts: Sequence[_Part], written: Written, began: dt.datetime
+) -> list[Written | Exception]:
+    """What each part has of what was written: known where all records fared alike, else read from the records' times."""
+    total = sum(len(part.made.rows) for part in parts)
+    for name in ("inserted", "unchanged", "updated"):
+        if getattr(written, name) == total:
+            return [Written(**{name: len(part.made.rows)}) for part in parts]
+    return [_by_times(await store.get_many(collection, part.made.ids), began) for part in parts]
+
+
+def _by_times(records: Iterable[Record], began: dt.datetime) -> Written:
+    inserted = updated = unchanged = 0
+    for record in records:
+        if record.created is not None and record.created >= began:
+            inserted += 1
+        elif record.updated is not None and record.updated >= began:
+            updated += 1
+        else:
+            unchanged += 1
+    return Written(inserted, updated, unchanged)
+
+
+def _counted(step: StepRecord, model: str, written: Written) -> StepRecord:
+    counts: Mapping[str, Counts] = step.counts
+    of_model = counts.get(model, Counts())
+    added = dataclasses.replace(
+        of_model,
+        inserted=of_model.inserted + written.inserted,
+        updated=of_model.updated + written.updated,
+        unchanged=of_model.unchanged + written.unchanged,
+    )
+    return dataclasses.replace(step, counts={**counts, model: added})
+
+
+def _sum(one: Written, other: Written) -> Written:
+    return Written(one.inserted + other.inserted, one.updated + other.updated, one.unchanged + other.unchanged)

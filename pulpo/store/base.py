@@ -1,0 +1,266 @@
+"""What every store does: the `Store` protocol, the records it keeps, and the errors it raises.
+
+StoreError
+├── Conflict             an id or a unique value is taken
+├── Stale                the record has moved to another revision
+└── NotFound             there is no such record
+
+A record's own values are addressed by name (`company.name`), what the store keeps beside them by `_id`, `_rev`, `_run`,
+`_operation`, `_created` and `_updated`: a model's field never begins with `_`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+from pulpo.errors import PulpoError
+
+Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "exists", "has", "contains", "startswith"]
+
+#: Where a store keeps the version of each collection; no collection of a project can have its name.
+VERSIONS = "pulpo_collections"
+
+_COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,119}")
+
+
+class StoreError(PulpoError):
+    """The store refused, or could not do, what it was asked."""
+
+
+class Conflict(StoreError):  # noqa: N818 - read as what happened: `except Conflict`
+    """The id of a record, or a value that has to be unique, is taken."""
+
+
+class Stale(StoreError):  # noqa: N818
+    """The record is at another revision than the one given."""
+
+
+class NotFound(StoreError):  # noqa: N818
+    """There is no such record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index over fields; a unique one lets records without a value in one of its fields be."""
+
+    fields: tuple[str, ...]
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a store has to know of a model: where its records are, what is indexed, which fields a text search looks in.
+
+    With `object_ids` MongoDB keeps the ids as ObjectIds, as Beanie's documents have them; elsewhere that says nothing.
+
+    Raises:
+        StoreError: The name can't be one of a collection.
+    """
+
+    name: str
+    indexes: tuple[Index, ...] = ()
+    text: tuple[str, ...] = ()
+    object_ids: bool = False
+
+    def __post_init__(self) -> None:
+        if not _COLLECTION.fullmatch(self.name):
+            raise StoreError(
+                f"a collection can't have this name: {self.name!r}",
+                hint="begin with a letter or _, go on with at most 119 letters, digits, _, . and -",
+            )
+        if self.name == VERSIONS or self.name.startswith("system."):
+            raise StoreError(f"the store keeps this name for itself: {self.name!r}", hint="choose another collection")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An instance of a model, as stored.
+
+    To write one, give `id` and `data`, and `run` and `operation` where a run made it; the rest is the store's to set.
+    A record read has its data in canonical form (see `pulpo.store.values`); the order of its keys means nothing.
+    """
+
+    id: str
+    data: dict[str, Any]
+    rev: int = 1
+    run: str | None = None
+    operation: str | None = None
+    created: datetime | None = None
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A test of one field; conditions given together have all to hold.
+
+    Numbers match numbers only, strings strings and times times: `True` is not `1`. `eq None` matches a missing field too,
+    and `ne` and `nin` match records that lack the field. The order operators take numbers, strings and times.
+    `has` tests the items of a list, and is the one operator besides `exists` for a field that holds a list. `contains` ignores
+    case, `startswith` does not. `exists` takes a bool: is the field there, be it null; of what the store keeps itself: is it set.
+    """
+
+    field: str
+    operator: Operator
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """A sort key. Missing and null come first, or last when descending; strings go by code point."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in order; `next` is the cursor of the page after, or None on the last."""
+
+    items: list[Record] = field(default_factory=list)
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many records a batch inserted, updated, and found to be equal already."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A hint that something in a collection changed; `version` only grows."""
+
+    collection: str
+    version: int
+
+
+class Store(Protocol):
+    """A place for records, safe for several processes at once.
+
+    A collection that was never ensured reads as empty, and a write ensures it. All writes can be repeated: after an error or a
+    cancelled call, do the same call again. All methods raise `StoreError` when the store can't be reached or refuses.
+    """
+
+    async def open(self) -> None:
+        """Make the store ready; an open one stays as it is."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections; a closed store stays as it is, and can be opened again."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def ensure(self, collection: Collection) -> None:
+        """Create the collection and its indexes where they are missing; nothing is ever dropped.
+
+        Raises:
+            Conflict: Records that are there break a new unique index.
+        """
+        ...
+
+    async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
+        """The record with this id."""
+        ...
+
+    async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
+        """The records with these ids, in the order of the ids; those that are not there are left out."""
+        ...
+
+    async def create(self, collection: Collection, record: Record) -> Record:
+        """Store a new record, at revision 1.
+
+        Raises:
+            Conflict: Its id, or a unique value, is taken.
+        """
+        ...
+
+    async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
+        """Give a record new data; equal data makes no new revision. `run` and `operation` stay where the new ones are None.
+
+        Raises:
+            NotFound: There is no record with this id.
+            Stale: It is not at revision `if_rev`.
+            Conflict: A unique value is taken.
+        """
+        ...
+
+    async def patch(
+        self,
+        collection: Collection,
+        id: str,  # noqa: A002 - the field's name
+        changes: Mapping[str, Any],
+        *,
+        if_rev: int | None = None,
+    ) -> Record:
+        """Change the top-level fields given and keep all others; no change makes no new revision.
+
+        Raises:
+            NotFound: There is no record with this id.
+            Stale: It is not at revision `if_rev`.
+            Conflict: A unique value is taken.
+        """
+        ...
+
+    async def upsert_many(self, collection: Collection, records: Iterable[Record]) -> Written:
+        """Store records whether or not their ids are there; of several with one id the last counts.
+
+        Equal data makes no new revision, and still gets the `run` and `operation` given; None leaves what is there.
+
+        Raises:
+            Conflict: A unique value is taken. What of the batch was stored is up to the store: give it again when mended.
+        """
+        ...
+
+    async def delete(self, collection: Collection, id: str, *, if_rev: int | None = None) -> bool:  # noqa: A002
+        """Delete a record; False when there is none.
+
+        Raises:
+            Stale: It is not at revision `if_rev`.
+        """
+        ...
+
+    async def delete_where(self, collection: Collection, where: Sequence[Condition]) -> int:
+        """Delete the records that meet all conditions, all of them when there are none, and say how many."""
+        ...
+
+    async def find(
+        self,
+        collection: Collection,
+        where: Sequence[Condition] = (),
+        *,
+        text: str | None = None,
+        sort: Sequence[Sort] = (),
+        limit: int = 100,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Page:
+        """A page of the records that meet all conditions, in the order of `sort`.
+
+        The id is the last sort key, in the direction of the one before it, so that the order is always total. `text` is looked
+        for in the collection's text fields, in any case. `after` is the `next` of a page with the same sort.
+        """
+        ...
+
+    async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
+        """How many records meet all conditions."""
+        ...
+
+    def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
+        """Say which collections changed since the call, whoever changed them; looks every so many seconds, never ends.
+
+        Changes between two looks are one; collections come sorted by name.
+        """
+        ...

@@ -1,0 +1,209 @@
+"""The embedded store: one SQLite file, for any number of processes on one machine.
+
+A collection is a table, a record a row, its data JSON text; indexes are over expressions of that text. One thread writes and two
+read, each with its own connection. A process that is killed loses nothing that was acknowledged; what a power cut may take is the last
+commits, unless the store is `durable`, and never the file. It is not for network drives, nor for sharing a file between a
+container and the virtual machine that it runs in: MongoDB is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from pulpo.store import sqlite_records as records
+from pulpo.store.base import Change, Collection, Condition, Page, Record, Sort, StoreError, Written
+from pulpo.store.cursor import read_cursor
+from pulpo.store.query import check_paging, checked, sort_order
+from pulpo.store.sqlite_connection import ConnectionThreads, connect, prepare_file, transaction
+from pulpo.store.sqlite_query import after_clause, all_of, where_clause
+from pulpo.store.values import canonical
+
+T = TypeVar("T")
+
+#: The two groups of threads, by what they do, and how many read.
+_WRITER: Final = 0
+_READERS: Final = 1
+_READER_COUNT: Final = 2
+
+
+class SqliteStore:
+    """A `Store` in a SQLite file; `async with` opens and closes it.
+
+    `durable` makes every write wait for the disk, so that a power cut loses nothing. A write waits up to `timeout_s` seconds for
+    another process's. It has more methods than other classes because a store has.
+    """
+
+    def __init__(self, path: str | Path, *, durable: bool = False, timeout_s: float = 10.0) -> None:
+        self.path = Path(path)
+        self._durable = durable
+        self._timeout_s = timeout_s
+        self._ensured: set[Collection] = set()
+        self._threads: tuple[ConnectionThreads, ConnectionThreads] | None = None
+
+    async def open(self) -> None:
+        """Create the file where it is missing and start the threads.
+
+        Raises:
+            StoreError: The file can't be created, read or written, is no store, or one of a newer Pulpo.
+        """
+        if self._threads is not None:
+            return
+        prepare_file(self.path)
+        self._threads = (
+            ConnectionThreads(self.path, self._connect),
+            ConnectionThreads(self.path, self._connect, count=_READER_COUNT),
+        )
+        try:
+            await self._threads[0].run(lambda connection: records.initialise(connection, self.path))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what was begun, close the file and end the threads."""
+        threads, self._threads = self._threads, None
+        self._ensured.clear()
+        for group in threads or ():
+            group.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def ensure(self, collection: Collection) -> None:
+        """Create the collection and its indexes where they are missing; see `Store.ensure`."""
+        await self._write(collection, lambda _: None)
+
+    async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
+        """The record with this id."""
+        return await self._read(lambda connection: records.get(connection, collection, id), None)
+
+    async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
+        """The records with these ids, in the order of the ids; those that are not there are left out."""
+        return await self._read(lambda connection: records.get_many(connection, collection, ids), [])
+
+    async def create(self, collection: Collection, record: Record) -> Record:
+        """Store a new record; see `Store.create`."""
+        new = records.document(collection, record)
+        return await self._write(collection, lambda connection: records.create(connection, collection, new))
+
+    async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
+        """Give a record new data; see `Store.replace`."""
+        new = records.document(collection, record)
+        return await self._write(collection, lambda connection: records.replace(connection, collection, new, if_rev))
+
+    async def patch(
+        self,
+        collection: Collection,
+        id: str,  # noqa: A002 - the field's name
+        changes: Mapping[str, Any],
+        *,
+        if_rev: int | None = None,
+    ) -> Record:
+        """Change some top-level fields of a record; see `Store.patch`."""
+        return await self._write(collection, lambda connection: records.patch(connection, collection, id, changes, if_rev))
+
+    async def upsert_many(self, collection: Collection, batch: Iterable[Record]) -> Written:
+        """Store records whether or not they are there: on an error, none of them; see `Store.upsert_many`."""
+        last = {record.id: record for record in batch}
+
+        def work(connection: sqlite3.Connection) -> Written:
+            # Off the event loop, and before the write lock is taken: encoding takes longer than storing.
+            documents = [records.document(collection, record) for record in last.values()]
+            with self._writing(connection, collection):
+                return records.upsert(connection, collection, documents)
+
+        return await self._threads_of(_WRITER).run(work)
+
+    async def delete(self, collection: Collection, id: str, *, if_rev: int | None = None) -> bool:  # noqa: A002 - the field's name
+        """Delete a record; see `Store.delete`."""
+        return await self._write(collection, lambda connection: records.delete(connection, collection, id, if_rev))
+
+    async def delete_where(self, collection: Collection, where: Sequence[Condition]) -> int:
+        """Delete the records that meet all conditions, all of them when there are none, and say how many."""
+        clause = where_clause(collection, checked(where), None)
+        return await self._write(collection, lambda connection: records.delete_where(connection, collection, clause))
+
+    async def find(
+        self,
+        collection: Collection,
+        where: Sequence[Condition] = (),
+        *,
+        text: str | None = None,
+        sort: Sequence[Sort] = (),
+        limit: int = 100,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Page:
+        """A page of the records that meet all conditions, in the order of `sort`; see `Store.find`."""
+        check_paging(limit, skip)
+        order = sort_order(sort)
+        clause = where_clause(collection, checked(where), canonical(text))
+        if after is not None:
+            clause = all_of([clause, after_clause(order, read_cursor(after, order))])
+        return await self._read(lambda connection: records.find(connection, collection, clause, order, limit, skip), Page())
+
+    async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
+        """How many records meet all conditions."""
+        clause = where_clause(collection, checked(where), canonical(text))
+        return await self._read(lambda connection: records.count(connection, collection, clause), 0)
+
+    async def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
+        """Say which collections changed, whoever changed them; see `Store.watch`."""
+        known = await self._threads_of(_READERS).run(records.versions)
+        while True:
+            await asyncio.sleep(every)
+            current = await self._threads_of(_READERS).run(records.versions)
+            for name, version in current.items():
+                if version != known.get(name, 0):
+                    yield Change(name, version)
+            known = current
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self.path, timeout_s=self._timeout_s, durable=self._durable)
+
+    def _threads_of(self, role: int) -> ConnectionThreads:
+        if self._threads is None:
+            raise StoreError(f"the store is not open: {self.path}", hint="use it inside `async with store:`")
+        return self._threads[role]
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        def read(connection: sqlite3.Connection) -> T:
+            try:
+                return work(connection)
+            except sqlite3.OperationalError as error:
+                if str(error).startswith("no such table"):  # a collection that nobody ensured
+                    return nothing
+                raise
+
+        return await self._threads_of(_READERS).run(read)
+
+    async def _write(self, collection: Collection, work: Callable[[sqlite3.Connection], T]) -> T:
+        def write(connection: sqlite3.Connection) -> T:
+            with self._writing(connection, collection):
+                return work(connection)
+
+        return await self._threads_of(_WRITER).run(write)
+
+    @contextlib.contextmanager
+    def _writing(self, connection: sqlite3.Connection, collection: Collection) -> Iterator[None]:
+        """A transaction in which the collection is there."""
+        try:
+            with transaction(connection):
+                if collection not in self._ensured:
+                    records.ensure(connection, collection)
+                yield
+        except sqlite3.IntegrityError as error:
+            raise records.conflict(collection, error) from error
+        self._ensured.add(collection)
