@@ -39,6 +39,11 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def seen_from(self, directory: str) -> Place:
+        """The same place, its file relative to a directory that it lies in."""
+        inside = self.file.startswith(directory.rstrip("/") + "/")
+        return dataclasses.replace(self, file=self.file[len(directory.rstrip("/")) + 1 :]) if inside else self
+
 
 @dataclass(frozen=True, slots=True)
 class Related:
@@ -99,6 +104,7 @@ CODES: dict[str, str] = {
     "PLP003": "a key stands twice in one mapping",
     "PLP004": "the lock holds Git conflict markers",
     "PLP005": "the lock was written by a newer Pulpo",
+    "PLP006": "a value can't be written to the lock",
     "PLP101": "the manifest does not follow its schema",
     "PLP102": "a name breaks the rules for names",
     "PLP110": "a declaration is not one that Pulpo can use",

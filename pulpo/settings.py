@@ -28,6 +28,17 @@ class Project:
         return self.root / LOCK_NAME
 
     @property
+    def shown_from(self) -> Path:
+        """The directory that places are shown relative to: the current one where the project is in it, else the project's."""
+        current = Path.cwd()
+        return current if self.root.is_relative_to(current) else self.root
+
+    @property
+    def lock_shown(self) -> str:
+        """What places call the manifest."""
+        return str(self.lock_path.relative_to(self.shown_from))
+
+    @property
     def cache(self) -> Path:
         """`run_cache`, for everything that can be made again, and the embedded store."""
         return self.root / "run_cache"

@@ -58,7 +58,7 @@ class CLI:
         """The manifest as the lock has it."""
         from pulpo.manifest.load import load
 
-        return load(self.project.lock_path)[0]
+        return load(self.project.lock_path, file=self.project.lock_shown)[0]
 
     def lock(self, *, check: bool = False, force: bool = False, prune: bool = False) -> LockResult:
         """Write the lock from the code; see `pulpo.lock.update.lock`."""

@@ -20,7 +20,7 @@ _GLOBAL_VALUES = ("--project",)
 INTERRUPTED = 130
 
 
-def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:
+def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa: PLR0911 - one for each kind of end
     """Run one command; returns its exit code: 0 fine, 1 problems, 2 usage or could not run, 130 on Ctrl-C."""
     import click
 

@@ -154,15 +154,16 @@ class FlowDefinition:
 
     def steps(self) -> Iterator[Step]:
         """All steps, subflows included, in the order of `operations`."""
-        by_name = {step.operation: step for step in self._steps()}
+        by_name = {step.operation: step for step in _leaves(self)}
         return (by_name[name] for name in self.operations)
 
-    def _steps(self) -> Iterator[Step]:
-        for member in self.members:
-            if isinstance(member, FlowDefinition):
-                yield from member._steps()
-            else:
-                yield member
+
+def _leaves(flow: FlowDefinition) -> Iterator[Step]:
+    for member in flow.members:
+        if isinstance(member, FlowDefinition):
+            yield from _leaves(member)
+        else:
+            yield member
 
 
 @dataclass(frozen=True, slots=True)

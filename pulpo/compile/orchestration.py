@@ -16,7 +16,7 @@ from pulpo.compile.flow import (
 )
 from pulpo.compile.parameters import flow_parameters
 from pulpo.graph.dataflow import analyze
-from pulpo.graph.segments import members_at
+from pulpo.graph.quotient import quotient
 from pulpo.manifest.model import Mode
 from pulpo.names import PIPELINE, parents
 
@@ -70,18 +70,19 @@ class OrchestrationCompiler:
 
     def _members(self, flow: str, operations: tuple[str, ...], steps: dict[str, Step]) -> tuple[Step | FlowDefinition, ...]:
         members: list[Step | FlowDefinition] = []
-        for member in members_at(self.manifest, self.dataflow, flow, operations):
-            if member.flow is None:
-                members.append(steps[member.operations[0]])
+        for member in quotient(self.manifest, self.dataflow, flow, operations):
+            if member.is_operation:
+                members.append(steps[member.name])
                 continue
-            own = [steps[o] for o in member.operations]
+            ordered = tuple(o for o in operations if o in member.operations)
+            own = [steps[o] for o in ordered]
             members.append(
                 FlowDefinition(
-                    name=member.flow,
-                    members=self._members(member.flow, member.operations, steps),
+                    name=member.name,
+                    members=self._members(member.name, ordered, steps),
                     parameters=flow_parameters(own),
                     segment=member.segment,
-                    operations=member.operations,
+                    operations=ordered,
                     dependencies={s.operation: tuple(d for d in s.after if d in member.operations) for s in own},
                 )
             )
@@ -89,7 +90,7 @@ class OrchestrationCompiler:
 
 
 def _below(operation: str, flow: str) -> bool:
-    return flow == PIPELINE or operation == flow or operation.startswith(flow + ".")
+    return flow in (PIPELINE, operation) or operation.startswith(flow + ".")
 
 
 class _Scope:
@@ -99,14 +100,12 @@ class _Scope:
         self.manifest = manifest
         self.dataflow = dataflow
         self.operations = operations
-        self._nearest: dict[str, frozenset[str]] = {}
 
     def step(self, name: str) -> Step:
         spec = self.manifest.operations[name]
         arguments = tuple(self._argument(argument, given) for argument, given in spec.inputs.items())
         after = {source for argument in arguments for source in argument.sources}
-        for dependency in self.dataflow.dependencies[name]:
-            after |= {dependency} if dependency in self.operations else self._upstream(dependency)
+        after |= {dependency for dependency in self.dataflow.dependencies[name] if dependency in self.operations}
         return Step(
             operation=name,
             entrypoint=spec.entrypoint,
@@ -136,21 +135,6 @@ class _Scope:
             return set()
         updated = [i for i in spec.inputs.values() if i.model == model and i.mode is not Mode.PREVIOUS]
         return {s for i in updated for p in i.sources or () for s in self._sources(p, model, (*seen, producer))}
-
-    def _upstream(self, outside: str) -> frozenset[str]:
-        """The nearest operations of this run above one that is not in it: order holds across what is left out."""
-        stack = [outside]
-        while stack:
-            name = stack[-1]
-            missing = [d for d in self.dataflow.dependencies[name] if d not in self.operations and d not in self._nearest]
-            if missing:
-                stack += missing
-                continue
-            stack.pop()
-            found = {d for d in self.dataflow.dependencies[name] if d in self.operations}
-            above = (self._nearest[d] for d in self.dataflow.dependencies[name] if d not in self.operations)
-            self._nearest[name] = frozenset(found).union(*above)
-        return self._nearest[outside]
 
 
 def _parameters(spec: OperationSpec) -> tuple[Parameter, ...]:

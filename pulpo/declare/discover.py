@@ -23,7 +23,8 @@ class ImportFailedError(PulpoError):
     """A module of the project could not be imported; the message is that module's own error, with its place."""
 
     def __init__(self, module: str, error: BaseException) -> None:
-        self.place = _place_of(error)
+        place = _place_of(error)
+        self.place = place.seen_from(str(Path.cwd())) if place else None
         where = f"{self.place.file}:{self.place.line}: " if self.place else ""
         super().__init__(
             f"{where}importing {module} failed: {type(error).__name__}: {error}",

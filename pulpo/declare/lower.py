@@ -7,7 +7,6 @@ import datetime as dt
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulpo.declare.annotations import is_pydantic
@@ -20,6 +19,7 @@ from pulpo.names import did_you_mean, model_name_problem, operation_name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -71,14 +71,14 @@ def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str
     """One declaration a name, sorted; the same line run twice (a reload, `__main__`) counts once, the last time."""
     by_name: dict[str, D] = {}
     for declaration in declarations:
-        place = _relative(declaration.place, root)
+        place = declaration.place.seen_from(str(root))
         name = declaration.name
         if why := problem_of(name):
             result.diagnostics.append(Diagnostic("PLP102", why, (section, str(name)), place))
             continue
         first = by_name.get(name)
         if first is not None and first.place != declaration.place:
-            earlier = Related("first declared here", place=_relative(first.place, root))
+            earlier = Related("first declared here", place=first.place.seen_from(str(root)))
             result.diagnostics.append(
                 Diagnostic(
                     "PLP111", f"{name} is declared twice", (section, name), place, hint="rename one of them", related=(earlier,)
@@ -88,11 +88,6 @@ def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str
         by_name[name] = declaration
         result.places[section, name] = place
     return [by_name[name] for name in sorted(by_name)]
-
-
-def _relative(place: Place, root: Path) -> Place:
-    path = Path(place.file)
-    return dataclasses.replace(place, file=str(path.relative_to(root))) if path.is_relative_to(root) else place
 
 
 def _entrypoint(declaration: ModelDeclaration | OperationDeclaration, section: str, result: Lowered) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from _typeshed import SupportsRichComparison
+
+T = TypeVar("T", bound="SupportsRichComparison")
 
 #: How many edges the search for a shorter cycle may follow in one knot: about a second.
 _BUDGET = 2_000_000
 
 
-def strong_components(successors: Mapping[str, Iterable[str]]) -> list[list[str]]:
+def strong_components(successors: Mapping[T, Iterable[T]]) -> list[list[T]]:
     """The strongly connected components that hold a cycle, each sorted, by their first member."""
     import networkx as nx
 
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[T] = nx.DiGraph()
     graph.add_nodes_from(successors)
     graph.add_edges_from((node, successor) for node, those in successors.items() for successor in those)
-    components = (sorted(component) for component in nx.strongly_connected_components(graph))
-    return sorted(c for c in components if len(c) > 1 or graph.has_edge(c[0], c[0]))
+    components = [sorted(component) for component in nx.strongly_connected_components(graph)]
+    return sorted(found for found in components if len(found) > 1 or graph.has_edge(found[0], found[0]))
 
 
 def shortest_cycles(successors: Mapping[str, Collection[str]]) -> list[list[str]]:

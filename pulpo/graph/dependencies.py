@@ -113,9 +113,10 @@ def _through_store(
 def stated_precedence(operations: Operations, sources: Sources, chains: Mapping[str, Sequence[str]]) -> Precedence:
     """What comes after what, but for updaters of one model that merely take all of it: their order nobody stated."""
     precedence = stages(operations, roles(operations), AfterIndex(operations))
+    updaters = {model: frozenset(chain) for model, chain in chains.items()}
     for (name, parameter), producers in sources.items():
         given = operations[name].inputs[parameter]
-        chain = chains.get(given.model, ())
-        rivals = set(chain) if not given.select and name in chain else set()
-        precedence[name].extend(producer for producer in producers if producer not in rivals)
+        rivals = updaters.get(given.model, frozenset())
+        merely_takes = name in rivals and not given.select
+        precedence[name].extend(producer for producer in producers if not (merely_takes and producer in rivals))
     return precedence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic, Severity
 from pulpo.graph.choose import Choice, Supply, choose
+from pulpo.graph.drift import listed, stale
 from pulpo.graph.globs import absolute, matching_any
 from pulpo.graph.modes import infer_modes
 from pulpo.graph.roles import AfterIndex, Roles, returns, roles, value_inputs, writes
@@ -63,17 +64,8 @@ class Resolution:
             recorded = None if given.sources is None else tuple(given.sources)
             resolved = None if binding.mode is Mode.PREVIOUS else binding.sources
             if recorded != resolved:
-                found.append(stale((*path, "from"), _listed(recorded), _listed(resolved)))
+                found.append(stale((*path, "from"), listed(recorded), listed(resolved)))
         return found
-
-
-def stale(path: Path, recorded: str, resolved: str) -> Diagnostic:
-    """PLP301: the lock records one answer, and the code now has another."""
-    return Diagnostic("PLP301", f"the lock says {recorded}, now resolves to {resolved}", path=path, hint="run `pulpo lock`")
-
-
-def _listed(names: Sequence[str] | None) -> str:
-    return "nothing" if names is None else f"[{', '.join(names)}]"
 
 
 def resolve(manifest: Manifest) -> Resolution:
@@ -179,8 +171,8 @@ def _models_used(spec: OperationSpec) -> Iterator[tuple[str, Path]]:
         yield given.model, ("inputs", parameter)
     for index, output in enumerate(spec.outputs):
         yield output.model, ("outputs", index)
-    for field, listed in (("models_in", spec.models_in), ("models_out", spec.models_out)):
-        for index, model in enumerate(listed or ()):
+    for field, named in (("models_in", spec.models_in), ("models_out", spec.models_out)):
+        for index, model in enumerate(named or ()):
             yield model, (field, index)
 
 

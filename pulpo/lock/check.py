@@ -34,7 +34,7 @@ def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
         PulpoError: A module can't be imported.
     """
     try:
-        manifest, document = load(project.lock_path)
+        manifest, document = load(project.lock_path, file=project.lock_shown)
     except DiagnosticsError as error:
         return error.diagnostics
     found = [d.located(document.locate) for d in check_manifest(manifest)]
@@ -53,7 +53,7 @@ def check_manifest(manifest: Manifest) -> list[Diagnostic]:
     dataflow = analyze(manifest)
     found += dataflow.diagnostics
     if not errors(dataflow.diagnostics):
-        split = segments(manifest, dataflow)
+        split = segments(dataflow)
         found += [*split.diagnostics, *split.stale(manifest)]
     found += [
         Diagnostic("PLP304", "it left the code, but has hand edits", ("operations", name), hint="`pulpo lock --prune` drops it")

@@ -76,7 +76,9 @@ def merge(code: Lowered, file: Data, *, project: Data, force: bool = False, prun
         if section in file:
             merged.data[section] = file[section]
     merged.data |= {key: value for key, value in file.items() if key.startswith("x-")}
-    merged.data["declared"] = {section: _said(section, entries) for section, entries in (("models", code.models), ("operations", code.operations))}
+    merged.data["declared"] = {
+        section: _said(section, entries) for section, entries in (("models", code.models), ("operations", code.operations))
+    }
     return merged
 
 

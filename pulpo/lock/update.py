@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import Difference, differences
 from pulpo.lock.merge import merge
-from pulpo.manifest.load import load, save
+from pulpo.manifest.load import load
 from pulpo.manifest.model import Manifest
+from pulpo.manifest.save import save
 from pulpo.manifest.yaml_write import dumps
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from pulpo.declare.lower import Lowered
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
+
+_QUOTED = re.compile(r""""(?:\\.|[^"\\])*"|'(?:''|[^'])*'""")
+#: A comment, an anchor, an alias or a merge key.
+_BY_HAND = re.compile(r"(?:^|\s)#|(?:^|[\s\[{,])[&*]\S|<<:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ def derive(project: Project, *, force: bool = False, prune: bool = False) -> Loc
     Raises:
         PulpoError: A module can't be imported, or the file is there and can't be read.
     """
-    document = load(project.lock_path)[1] if project.lock_path.exists() else None
+    document = load(project.lock_path, file=project.lock_shown)[1] if project.lock_path.exists() else None
     file: dict[str, Any] = document.data if document else {}
     code = read_code(project, file)
     merged = merge(code, file, project={"name": project.name, "modules": _modules(project, file)}, force=force, prune=prune)
@@ -112,7 +118,7 @@ def read_code(project: Project, file: dict[str, Any]) -> Lowered:
     """The declarations of the project's code: what is imported already, and the modules that project or lock name."""
     add_to_path(project.root)
     import_modules(_modules(project, file, imported=False))
-    return lower(REGISTRY, project.root)
+    return lower(REGISTRY, project.shown_from)
 
 
 def _modules(project: Project, file: dict[str, Any], *, imported: bool = True) -> list[str]:
@@ -135,7 +141,7 @@ def _resolved(data: dict[str, Any]) -> tuple[Manifest, list[Diagnostic]]:
     found += dataflow.diagnostics
     if errors(found):
         return manifest, found
-    split = segments(manifest, dataflow)
+    split = segments(dataflow)
     return Manifest.model_validate(split.apply(manifest.data())), [*found, *split.diagnostics]
 
 
@@ -154,5 +160,4 @@ def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | No
 def _lost(document: Document) -> tuple[str, ...]:
     """Lines of the file that hold a comment, an anchor or an alias, and that writing it canonically would lose."""
     kept = set(dumps(document.data).splitlines())
-    return tuple(line for line in document.text.splitlines() if any(c in line for c in "#&*") and line not in kept)
-
+    return tuple(line for line in document.text.splitlines() if line not in kept and _BY_HAND.search(_QUOTED.sub("", line)))

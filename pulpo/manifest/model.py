@@ -14,7 +14,7 @@ import enum
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN, snake_case
 
@@ -27,6 +27,14 @@ ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
 Entrypoint = Annotated[str, Field(pattern=ENTRYPOINT_PATTERN)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 FieldName = Annotated[str, Field(min_length=1)]
+
+
+def _integral(value: object) -> object:
+    """In JSON, and so to every schema validator, 3.0 is the integer 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_integral)]
 
 
 class Spec(BaseModel):
@@ -178,12 +186,12 @@ class OperationSettings(Spec):
         default=None, description="The user's word for the version of the function; part of the cache's key."
     )
     tags: list[str] | None = Field(default=None, description="Words to select by, as `tag:nightly`.")
-    retries: int | None = Field(default=None, ge=0, description="How often a failed call is tried again.", examples=[3])
+    retries: Integer | None = Field(default=None, ge=0, description="How often a failed call is tried again.", examples=[3])
     retry_delay: float | None = Field(
         default=None, ge=0, description="Seconds before the first retry, doubled before each one after it; 1 where unset."
     )
     timeout: float | None = Field(default=None, gt=0, description="Seconds that one call may take.")
-    concurrency: int | None = Field(default=None, ge=1, description="How many calls of the operation run at the same time.")
+    concurrency: Integer | None = Field(default=None, ge=1, description="How many calls of the operation run at the same time.")
     on_error: Literal["fail", "skip"] | None = Field(
         default=None,
         description="`fail`: the operation fails and what waits for it is skipped. `skip`: go on without the record.",
@@ -273,7 +281,7 @@ class DeclaredSpec(Spec):
 class Manifest(Spec):
     """`pulpo.lock.yaml`."""
 
-    version: Literal[1] = Field(description="The version of the manifest's format.")
+    version: Annotated[Literal[1], BeforeValidator(_integral)] = Field(description="The version of the manifest's format.")
     project: ProjectSpec
     models: dict[ModelName, ModelSpec] = Field(default={}, description="The declared data models, by name.")
     operations: dict[OperationName, OperationSpec] = Field(default={}, description="The operations, by dotted name.")

@@ -78,18 +78,8 @@ class Document:
     text: str = field(repr=False)
     #: Plain dicts, lists, strings, numbers, booleans and None; nothing in it is shared.
     data: Any = field(repr=False)
-    #: The root of ruamel.yaml's node tree; the marks of its nodes count characters of `text` from 0.
+    #: The root of ruamel.yaml's node tree.
     root: Node = field(repr=False, compare=False)
-
-    def find(self, path: Path) -> tuple[Node | None, Node] | None:
-        """The key's node (None for list items and the root) and the value's node at a path; None where nothing is."""
-        found: tuple[Node | None, Node] = (None, self.root)
-        for part in path:
-            child = _child(found[1], part)
-            if child is None:
-                return None
-            found = child
-        return found
 
     def locate(self, path: Path, *, key: bool = False) -> Place:
         """The place of a value: where it begins if that is the line of its key, else its key.

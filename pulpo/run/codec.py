@@ -98,9 +98,7 @@ class Codec:
 
     def dump(self, record: object) -> Data:
         """A record's data, by field name, without what is computed."""
-        data: Data = self.adapter.dump_python(
-            record, round_trip=True, by_alias=False, warnings=False, exclude=self._excluded
-        )
+        data: Data = self.adapter.dump_python(record, round_trip=True, by_alias=False, warnings=False, exclude=self._excluded)
         return data
 
     def copy(self, record: object) -> object:

@@ -25,6 +25,8 @@ def resolve(entrypoint: str) -> Any:
         try:
             found = getattr(found, attribute)
         except AttributeError:
-            near = did_you_mean(attribute, [n for n in vars(found) if not n.startswith("_")] if hasattr(found, "__dict__") else ())
+            near = did_you_mean(
+                attribute, [n for n in vars(found) if not n.startswith("_")] if hasattr(found, "__dict__") else ()
+            )
             raise UsageError(f"{entrypoint} can't be imported: {module_name} has no {path}", hint=near) from None
     return found

@@ -75,7 +75,9 @@ def arguments(functions: Mapping[str, Callable[..., Any]], steps: Iterable[Step]
     if missing:
         raise UsageError(
             f"parameters without a value: {', '.join(missing)}",
-            hint=" ".join(f"--param {name.rsplit('.', 1)[-1]}=…" for name in dict.fromkeys(m.rsplit(".", 1)[-1] for m in missing)),
+            hint=" ".join(
+                f"--param {name.rsplit('.', 1)[-1]}=…" for name in dict.fromkeys(m.rsplit(".", 1)[-1] for m in missing)
+            ),
         )
     if problems:
         raise UsageError("\n".join(problems))

@@ -153,10 +153,8 @@ class RunRecord:
     finished: dt.datetime | None = None
     #: Values as given, by the flow's names for them, JSON-able.
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    #: Where records from outside came from, by model: `run:ID` or `file`.
+    #: Where records from outside came from, by `operation.argument`: `run:ID` or `file`.
     inputs: Mapping[str, str] = field(default_factory=dict)
-    #: The runs that `Previous[M]` was answered from, by model.
-    previous: Mapping[str, str] = field(default_factory=dict)
     #: All errors, one paragraph a failed step, in the order of the flow.
     error: str | None = None
     engine: str = "inline"
@@ -177,15 +175,14 @@ class RunRecord:
         return self.state is State.COMPLETED
 
     def data(self) -> dict[str, Any]:
-        """As stored. Parameters are JSON text: their names may hold dots, which no field of a record may."""
+        """As stored. Parameters and inputs are JSON text: their names hold dots, which no field of a record may."""
         return {
             "flow": self.flow,
             "state": self.state.value,
             "started": self.started,
             "finished": self.finished,
             "parameters": json.dumps(dict(self.parameters), sort_keys=True),
-            "inputs": dict(self.inputs),
-            "previous": dict(self.previous),
+            "inputs": json.dumps(dict(self.inputs), sort_keys=True),
             "error": self.error,
             "engine": self.engine,
             "resumed_from": self.resumed_from,
@@ -210,6 +207,7 @@ class RunRecord:
             "state": state,
             "process": process,
             "parameters": json.loads(data["parameters"]),
+            "inputs": json.loads(data["inputs"]),
             "selection": None if data["selection"] is None else tuple(data["selection"]),
             "operations": tuple(data["operations"]),
         }

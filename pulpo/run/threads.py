@@ -52,6 +52,7 @@ class Threads:
     def __init__(self, size: int) -> None:
         self._size = size
         self._loop = asyncio.get_running_loop()
+        self._home = threading.get_ident()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
@@ -74,6 +75,14 @@ class Threads:
         except (asyncio.CancelledError, CallTimeoutError):
             self._leave(job)
             raise
+
+    def on_loop(self, function: Callable[[], None]) -> None:
+        """Calls the function on the event loop's thread: at once if that is this one, else soon."""
+        if threading.get_ident() == self._home:
+            function()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                self._loop.call_soon_threadsafe(function)
 
     def close(self) -> None:
         """Lets the threads end as soon as they are idle; does not wait for them."""

@@ -66,7 +66,7 @@ class Writer:
 
     async def close(self) -> None:
         """Stores what is left, and ends. Raises as `drain`."""
-        while self._finished or self._states or not self.stored:
+        while self._finished or self._states:
             await self.drain()
         self.task.cancel()
         await asyncio.wait({self.task})
@@ -105,6 +105,8 @@ class Writer:
         if outputs:
             await upsert(self._store, OUTPUTS, outputs)
         await upsert(
-            self._store, STEPS, [Record(step_id(self._run, name), step.data(self._run), run=self._run) for name, step in states.items()]
+            self._store,
+            STEPS,
+            [Record(step_id(self._run, name), step.data(self._run), run=self._run) for name, step in states.items()],
         )
         self.stored |= states

@@ -247,7 +247,7 @@ class Store(Protocol):
         after: str | None = None,
         skip: int = 0,
     ) -> Page:
-        """A page of the records that meet all conditions, in the order of `sort`.
+        """A page of at most `limit` of the records that meet all conditions, in the order of `sort`.
 
         The id is the last sort key, in the direction of the one before it, so that the order is always total. `text` is looked
         for in the collection's text fields, in any case. `after` is the `next` of a page with the same sort.
@@ -259,7 +259,7 @@ class Store(Protocol):
         ...
 
     def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
-        """Say which collections changed since the call, whoever changed them; looks every so many seconds, never ends.
+        """Say which collections changed since the iteration began, whoever changed them; looks every `every` seconds, never ends.
 
         Changes between two looks are one; collections come sorted by name.
         """

@@ -1,7 +1,7 @@
 """The embedded store: one SQLite file, for any number of processes on one machine.
 
 A collection is a table, a record a row, its data JSON text; indexes are over expressions of that text. One thread writes and two
-read, each with its own connection. A process that is killed loses nothing that was acknowledged; what a power cut may take is the last
+read, each with its own connection. A process that is killed loses nothing that was acknowledged; a power cut may take the last
 commits, unless the store is `durable`, and never the file. It is not for network drives, nor for sharing a file between a
 container and the virtual machine that it runs in: MongoDB is.
 """

@@ -1,8 +1,8 @@
 """Values as every store keeps them: the canonical form, its JSON text, ids and times.
 
 Canonical are None, bool, integers of 64 bits, finite floats, strings without NUL and lone surrogates, times in UTC to the
-millisecond (what BSON can hold), lists, and dicts whose keys are field names. In JSON text a time is `{"$d": "…Z"}` of fixed width, so that it
-sorts as text and can be told from a string without a schema.
+millisecond (what BSON can hold), lists, and dicts whose keys are field names. In JSON text a time is `{"$d": "…Z"}` of fixed
+width, so that it sorts as text and can be told from a string without a schema.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_INT: Final = 2**63 - 1
 _ID_DIGITS: Final = 24
 
 _PLAIN: Final = frozenset({str, float, bool, type(None), datetime, date, uuid.UUID, Decimal})
-_WALKED: Final = frozenset({int, dict, list, tuple})
+_CONTAINERS: Final = frozenset({dict, list, tuple})
 _UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 
 
@@ -73,6 +73,12 @@ def field_name_problem(name: object) -> str | None:
     return nested_name_problem(name)
 
 
+@lru_cache(maxsize=512)
+def _field_names_problem(names: tuple[object, ...]) -> str | None:
+    """The first problem of several names: the records of a model have the same ones over and over."""
+    return next(filter(None, map(field_name_problem, names)), None)
+
+
 def canonical(value: object) -> Any:
     """The one form of a value that every store can keep and gives back.
 
@@ -94,7 +100,7 @@ def encode(data: Mapping[str, Any]) -> str:
     Raises:
         StoreError: As `canonical`, or a field begins with `_`, or the text is larger than 16 MiB.
     """
-    problem = next(filter(None, map(field_name_problem, data)), None)
+    problem = _field_names_problem(tuple(data))
     if problem is not None:
         raise _Unstorable(problem, "give the field another name or an alias").as_store_error()
     text = _fast_text(data)
@@ -303,17 +309,18 @@ def _fast_text(data: Mapping[str, Any]) -> str | None:
 
 def _are_plain(values: Iterable[object], depth: int) -> bool:
     """Whether the JSON encoder and `_json_default` alone give what `canonical` would; `_fast_text` sees to strings and floats."""
-    kinds = set(map(type, values)) - _PLAIN
-    return not kinds or (kinds <= _WALKED and all(_is_plain(value, depth) for value in values))
-
-
-def _is_plain(value: Any, depth: int) -> bool:
-    kind = type(value)
-    if kind is int:
-        return bool(_MIN_INT <= value <= _MAX_INT)
-    if kind is dict:
-        return depth < MAX_DEPTH and not any(map(nested_name_problem, value)) and _are_plain(value.values(), depth + 1)
-    return kind in _PLAIN or (depth < MAX_DEPTH and _are_plain(value, depth + 1))
+    for value in values:
+        kind = type(value)
+        if kind in _PLAIN or (kind is int and _MIN_INT <= value <= _MAX_INT):  # type: ignore[operator]
+            continue
+        if kind not in _CONTAINERS or depth >= MAX_DEPTH:
+            return False
+        if kind is dict:
+            if any(map(nested_name_problem, value)) or not _are_plain(value.values(), depth + 1):  # type: ignore[call-overload,attr-defined]
+                return False
+        elif not _are_plain(value, depth + 1):  # type: ignore[arg-type]
+            return False
+    return True
 
 
 def _json_default(value: object) -> object:

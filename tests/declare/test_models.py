@@ -46,14 +46,20 @@ def test_a_pydantic_model_gives_its_schema_without_made_up_titles(declare):
 
 
 def test_a_dataclass_is_a_model(declare):
-    entry = model_of(declare, "@datamodel(name='Job')\n@dataclasses.dataclass\nclass J:\n    url: str\n    v: dataclasses.InitVar[int] = 0\n", "Job")
+    entry = model_of(
+        declare,
+        "@datamodel(name='Job')\n@dataclasses.dataclass\nclass J:\n    url: str\n    v: dataclasses.InitVar[int] = 0\n",
+        "Job",
+    )
     assert entry["entrypoint"] == "shop.code:J"
     assert entry["schema"]["required"] == ["url"]
     assert "description" not in entry
 
 
 def test_a_model_can_refer_to_itself(declare):
-    entry = model_of(declare, "@datamodel(key='name')\nclass Node(BaseModel):\n    name: str\n    children: list[Node] = []\n", "Node")
+    entry = model_of(
+        declare, "@datamodel(key='name')\nclass Node(BaseModel):\n    name: str\n    children: list[Node] = []\n", "Node"
+    )
     assert entry["schema"]["$ref"] == "#/$defs/Node"
 
 
@@ -68,7 +74,11 @@ def test_a_model_can_refer_to_itself(declare):
             "PLP117",
             "a record can't be read back: InitVar v is not stored and has no default",
         ),
-        ("from pydantic import RootModel\n@datamodel\nclass X(RootModel[int]): ...", "PLP117", "it can't be stored: its records are no objects but of type integer"),
+        (
+            "from pydantic import RootModel\n@datamodel\nclass X(RootModel[int]): ...",
+            "PLP117",
+            "it can't be stored: its records are no objects but of type integer",
+        ),
         ("@datamodel(name='RawJob')\nclass Other(BaseModel): ...", "PLP111", "RawJob is declared twice"),
     ],
 )

@@ -65,7 +65,12 @@ def test_async_and_sync_are_told_apart_through_partials_and_instances(declare):
         """
     )
     assert lowered.diagnostics == []
-    assert {name: entry["async"] for name, entry in lowered.operations.items()} == {"one": True, "two": False, "three": True, "four": True}
+    assert {name: entry["async"] for name, entry in lowered.operations.items()} == {
+        "one": True,
+        "two": False,
+        "three": True,
+        "four": True,
+    }
     assert lowered.operations["three"]["entrypoint"] == "shop.code:three"
 
 
@@ -78,7 +83,11 @@ def test_settings_are_written_as_the_manifest_writes_them(operation_of):
             "Do it.\\n\\nAnd more."
         """
     )
-    settings = {k: v for k, v in entry.items() if k in ("retries", "retry_delay", "timeout", "tags", "after", "cache", "version", "description")}
+    settings = {
+        k: v
+        for k, v in entry.items()
+        if k in ("retries", "retry_delay", "timeout", "tags", "after", "cache", "version", "description")
+    }
     assert settings == {
         "retries": 3, "retry_delay": 60.0, "timeout": 5.0, "tags": ["x"], "after": ["a.c"], "cache": {}, "version": "2", "description": "Do it.",
     }  # fmt: skip
@@ -153,27 +162,83 @@ def test_the_decorated_thing_stays_what_it_was(declare):
     ("text", "code", "message"),
     [
         ("@operation\ndef f() -> Iterator[RawJob]:\n    yield", "PLP110", "a generator can't be an operation"),
-        ("@operation('f')\nclass F:\n    def __call__(self) -> None: ...", "PLP110", "a class is not an operation: calling it makes an instance"),
+        (
+            "@operation('f')\nclass F:\n    def __call__(self) -> None: ...",
+            "PLP110",
+            "a class is not an operation: calling it makes an instance",
+        ),
         ("class C:\n    @operation\n    def f(self) -> None: ...", "PLP110", "a method needs an instance: C.f"),
-        ("@operation\ndef f(*jobs: RawJob) -> None: ...", "PLP110", "an operation is called by name, which a variadic positional parameter does not allow: jobs"),
+        (
+            "@operation\ndef f(*jobs: RawJob) -> None: ...",
+            "PLP110",
+            "an operation is called by name, which a variadic positional parameter does not allow: jobs",
+        ),
         ("T = TypeVar('T')\n@operation\ndef f(x: T) -> None: ...", "PLP110", "~T is a TypeVar, which names no type"),
-        ("@operation\ndef f(x: Missing) -> None: ...", "PLP112", "the annotation of x can't be resolved: NameError: name 'Missing' is not defined"),
-        ("class Sub(RawJob): ...\n@operation\ndef f(x: Sub) -> None: ...", "PLP115", "Sub is not declared; its base RawJob is, but models match by exact class"),
-        ("class Other(BaseModel): ...\n@operation\ndef f() -> list[Other]: ...", "PLP115", "it returns Other, which is not declared"),
-        ("class Other(BaseModel): ...\n@operation\ndef f(x: Other) -> None: ...", "PLP115", "Other is not declared, so x is a parameter of the run"),
+        (
+            "@operation\ndef f(x: Missing) -> None: ...",
+            "PLP112",
+            "the annotation of x can't be resolved: NameError: name 'Missing' is not defined",
+        ),
+        (
+            "class Sub(RawJob): ...\n@operation\ndef f(x: Sub) -> None: ...",
+            "PLP115",
+            "Sub is not declared; its base RawJob is, but models match by exact class",
+        ),
+        (
+            "class Other(BaseModel): ...\n@operation\ndef f() -> list[Other]: ...",
+            "PLP115",
+            "it returns Other, which is not declared",
+        ),
+        (
+            "class Other(BaseModel): ...\n@operation\ndef f(x: Other) -> None: ...",
+            "PLP115",
+            "Other is not declared, so x is a parameter of the run",
+        ),
         ("@operation\ndef f() -> int: ...", "PLP115", "it returns int, which is no declared model: the value goes nowhere"),
-        ("@operation(inputs=CleanJob)\ndef f(x: RawJob) -> None: ...", "PLP113", "inputs= says CleanJob, the annotations say RawJob"),
-        ("@operation(outputs=CleanJob)\ndef f() -> RawJob: ...", "PLP113", "outputs= says CleanJob, the return annotation says RawJob"),
-        ("@operation(inputs={'y': RawJob})\ndef f(x: RawJob) -> None: ...", "PLP113", "inputs= names a parameter that the function does not have: y"),
+        (
+            "@operation(inputs=CleanJob)\ndef f(x: RawJob) -> None: ...",
+            "PLP113",
+            "inputs= says CleanJob, the annotations say RawJob",
+        ),
+        (
+            "@operation(outputs=CleanJob)\ndef f() -> RawJob: ...",
+            "PLP113",
+            "outputs= says CleanJob, the return annotation says RawJob",
+        ),
+        (
+            "@operation(inputs={'y': RawJob})\ndef f(x: RawJob) -> None: ...",
+            "PLP113",
+            "inputs= names a parameter that the function does not have: y",
+        ),
         ("@operation(retries=-1)\ndef f() -> None: ...", "PLP114", "Input should be greater than or equal to 0: -1"),
         ("@operation(on_error='explode')\ndef f() -> None: ...", "PLP114", "Input should be 'fail' or 'skip': 'explode'"),
-        ("@operation('A.b')\ndef f() -> None: ...", "PLP102", "a segment is lower case letters, digits and _, beginning with a letter, not 'A'"),
+        (
+            "@operation('A.b')\ndef f() -> None: ...",
+            "PLP102",
+            "a segment is lower case letters, digits and _, beginning with a letter, not 'A'",
+        ),
         ("@operation('a.class')\ndef f() -> None: ...", "PLP102", "'class' is a Python keyword"),
-        ("@operation\ndef f(x: RawJob | CleanJob) -> None: ...", "PLP110", "RawJob | CleanJob is not a way in which Pulpo can pass RawJob"),
+        (
+            "@operation\ndef f(x: RawJob | CleanJob) -> None: ...",
+            "PLP110",
+            "RawJob | CleanJob is not a way in which Pulpo can pass RawJob",
+        ),
         ("@operation\ndef f(x: RawJob = 5) -> None: ...", "PLP110", "the default of an input can only be None: x"),
-        ("@operation\ndef f(x: SecretStr = SecretStr('s')) -> None: ...", "PLP110", "the default of x can't be written down: it is a secret, and the manifest is no place for one"),
-        ("def outer():\n    @operation\n    def f() -> None: ...\nouter()", "PLP116", "outer.<locals>.f can't be imported from shop.code"),
-        ("@operation\ndef f(x: Annotated[int, From('a')]) -> None: ...", "PLP115", "From is about a declared model, which int is not"),
+        (
+            "@operation\ndef f(x: SecretStr = SecretStr('s')) -> None: ...",
+            "PLP110",
+            "the default of x can't be written down: it is a secret, and the manifest is no place for one",
+        ),
+        (
+            "def outer():\n    @operation\n    def f() -> None: ...\nouter()",
+            "PLP116",
+            "outer.<locals>.f can't be imported from shop.code",
+        ),
+        (
+            "@operation\ndef f(x: Annotated[int, From('a')]) -> None: ...",
+            "PLP115",
+            "From is about a declared model, which int is not",
+        ),
     ],
 )
 def test_what_can_not_be_an_operation_is_said(problems_of, text, code, message):

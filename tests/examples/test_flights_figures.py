@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import flights_figures as figures
+from tests.examples import flights_figures as figures
 import pytest
 from flights.models import Airline, Airport, CarrierDay, CarrierReport, Flight, Headline, Plane, Punctuality, RouteTotal
 from flights.operations import delays, load, prepare, reports, summary

@@ -1,0 +1,182 @@
+"""The inline engine: a flow in this process, on this event loop and a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pydantic_core import to_jsonable_python
+
+from pulpo.compile.flow import FlowDefinition
+from pulpo.errors import UsageError
+from pulpo.manifest.model import ModelSpec
+from pulpo.run.codec import Codec
+from pulpo.run.events import Event, Listener
+from pulpo.run.failure import describe
+from pulpo.run.history import require_run
+from pulpo.run.inputs import InputChoice, Outside, Search, keep_files, kept_files
+from pulpo.run.parameters import assign
+from pulpo.run.prepare import ReadyStep, codecs_of, ready_steps
+from pulpo.run.record import RUNS, Process, RunRecord, State, new_run_id
+from pulpo.run.reuse import Reused, load_needed, of_resumed
+from pulpo.run.selection import restricted
+from pulpo.run.steps import Steps
+from pulpo.store.base import Record, Store
+from pulpo.store.values import now
+
+
+async def execute(
+    flow: FlowDefinition,
+    *,
+    models: Mapping[str, ModelSpec],
+    store: Store,
+    parameters: Mapping[str, object] | None = None,
+    inputs: Mapping[str, InputChoice] | None = None,
+    selection: Collection[str] | None = None,
+    resume: str | None = None,
+    run_id: str | None = None,
+    on_event: Listener | None = None,
+) -> RunRecord:
+    """Runs a flow, or the operations of it in `selection`, and returns how it went, steps included.
+
+    A step starts as soon as those that it waits for are done. A failed operation fails the run (its state says so, nothing is
+    raised) and skips what waits for it; everything else goes on. `resume` names a run of the same flow whose finished steps
+    are not run again, and whose parameters, inputs and selection hold where none are given. `store` has to be open.
+
+    Records go by reference from step to step, as validated copies of what was returned; only an operation that puts out the
+    model of an input gets copies of its own.
+
+    Raises:
+        UsageError: the run can't start as asked: unknown or missing parameters, code that can't be imported, a run that can't be
+            resumed.
+        RunError: inputs from outside have no records.
+        StoreError: the store can't be used.
+        asyncio.CancelledError: the task was cancelled; the run and its steps are stored as cancelled.
+    """
+    asked = _Asked(parameters or {}, inputs or {}, selection)
+    earlier = None if resume is None else await _resumable(store, flow, resume)
+    if earlier is not None:
+        asked = dataclasses.replace(asked, selection=earlier.selection if selection is None else selection)
+    part = flow if asked.selection is None else restricted(flow, _known(flow, asked.selection))
+    started = now()
+    run = run_id or new_run_id(started)
+    plan = await _plan(part, asked, earlier, models=models, store=store, run=run, on_event=on_event or _nobody)
+    record = RunRecord(
+        id=run,
+        flow=flow.name,
+        state=State.RUNNING,
+        started=started,
+        parameters=to_jsonable_python(plan.parameters, fallback=str),
+        inputs=plan.outside.sources,
+        resumed_from=resume,
+        root=plan.root,
+        selection=None if asked.selection is None else tuple(sorted(asked.selection)),
+        operations=part.operations,
+        process=Process.current(),
+    )
+    return await _carry_out(part, plan, record, store, on_event or _nobody)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    parameters: Mapping[str, object]
+    inputs: Mapping[str, InputChoice]
+    selection: Collection[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that is found out before the first step starts."""
+
+    root: str
+    parameters: Mapping[str, object]
+    files: Mapping[str, InputChoice]
+    codecs: Mapping[str, Codec]
+    ready: Mapping[str, ReadyStep]
+    reused: Mapping[str, Reused]
+    search: Search
+    outside: Outside
+
+
+def _nobody(_: Event) -> None:
+    """Nobody listens."""
+
+
+def _known(flow: FlowDefinition, selection: Collection[str]) -> frozenset[str]:
+    unknown = sorted(set(selection) - set(flow.operations))
+    if unknown:
+        raise UsageError(f"{flow.name} has no such operation: {', '.join(unknown)}")
+    return frozenset(selection)
+
+
+async def _resumable(store: Store, flow: FlowDefinition, resume: str) -> RunRecord:
+    earlier = await require_run(store, resume)
+    if earlier.flow != flow.name:
+        raise UsageError(f"run {resume} is not one of {flow.name}, but of: {earlier.flow}")
+    if earlier.state is State.RUNNING:
+        where = f"process {earlier.process.pid} on {earlier.process.host}" if earlier.process else "another process"
+        raise UsageError(f"the run is still going on, in {where}: {resume}", hint="stop it first")
+    return earlier
+
+
+async def _plan(
+    flow: FlowDefinition,
+    asked: _Asked,
+    earlier: RunRecord | None,
+    *,
+    models: Mapping[str, ModelSpec],
+    store: Store,
+    run: str,
+    on_event: Listener,
+) -> _Plan:
+    root = earlier.root if earlier else run
+    before = earlier.parameters if earlier else {}
+    parameters = {**before, **asked.parameters}
+    assigned = assign(flow, parameters)
+    steps = list(flow.steps())
+    codecs = await codecs_of(steps, models)
+    changed = {name for name, values in assigned.items() if earlier and values != assign(flow, before).get(name)}
+    changed |= {s.operation for s in steps for a in s.arguments if a.from_outside and a.model in asked.inputs}
+    reused = await of_resumed(store, earlier, flow, changed) if earlier else {}
+    ready = ready_steps(flow, codecs, assigned, run=run, root=root, skipped=reused)
+    files = await kept_files(store, earlier.id) if earlier else {}
+    search = Search(store, codecs, run, asked.inputs, earlier.inputs if earlier else {}, files, on_event)
+    outside = await search.all(steps, [one.step for one in ready.values()])
+    await load_needed(store, flow, reused, codecs)
+    kept = {model: InputChoice("file", records=records) for model, records in files.items() if model not in asked.inputs}
+    given = {model: choice for model, choice in asked.inputs.items() if choice.kind == "file"}
+    return _Plan(root, parameters, kept | given, codecs, ready, reused, search, outside)
+
+
+async def _carry_out(flow: FlowDefinition, plan: _Plan, record: RunRecord, store: Store, on_event: Listener) -> RunRecord:
+    await store.upsert_many(RUNS, [Record(record.id, record.data(), run=record.id)])
+    await keep_files(store, record.id, plan.files)
+    on_event(Event("run", record.id, message=record.state.value))
+    steps = Steps(
+        flow, plan.ready, plan.reused, run=record.id, store=store, codecs=plan.codecs, search=plan.search,
+        given=plan.outside.given, on_event=on_event,
+    )  # fmt: skip
+    try:
+        await steps.run()
+    except asyncio.CancelledError:
+        await _conclude(store, record, steps, State.CANCELLED, on_event)
+        raise
+    except BaseException as error:
+        with contextlib.suppress(Exception):  # the error that is on its way matters more
+            await _conclude(store, record, steps, State.FAILED, on_event, describe(error))
+        raise
+    return await _conclude(store, record, steps, State.FAILED if steps.errors() else State.COMPLETED, on_event)
+
+
+async def _conclude(
+    store: Store, record: RunRecord, steps: Steps, state: State, on_event: Listener, error: str | None = None
+) -> RunRecord:
+    """Stores how the run ended."""
+    problems = [*([error] if error else []), *steps.errors()]
+    ended = dataclasses.replace(record, state=state, finished=now(), error="\n\n".join(problems) or None, steps=steps.records())
+    await store.upsert_many(RUNS, [Record(ended.id, ended.data(), run=ended.id)])
+    on_event(Event("run", ended.id, message=state.value))
+    return ended

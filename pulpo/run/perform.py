@@ -1,0 +1,140 @@
+"""Doing one step: its inputs gathered, the function called (or a cached output taken), the outputs checked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pulpo.compile.flow import Argument
+from pulpo.manifest.model import Mode
+from pulpo.run.batch import Batch, Made
+from pulpo.run.call import Caller
+from pulpo.run.codec import Codec
+from pulpo.run.events import Event, Listener
+from pulpo.run.failure import describe
+from pulpo.run.inputs import Search, Slot
+from pulpo.run.intake import Given, Inlet, Intake
+from pulpo.run.mapped import Calls
+from pulpo.run.prepare import ReadyStep
+from pulpo.run.reuse import cache_key, of_cache
+from pulpo.run.threads import Threads
+from pulpo.store.base import Store
+
+#: What a step of the run made; None where it contributes nothing.
+Sources = Callable[[str], "list[Made] | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a step: what it made, or the error that it failed with."""
+
+    made: list[Made]
+    attempts: int = 0
+    #: Records that came in, by model.
+    taken: Mapping[str, int] | None = None
+    #: Calls that failed and were dropped; `error` is then that of the first.
+    failures: int = 0
+    error: BaseException | None = None
+    failed: bool = False
+    cache_key: str | None = None
+    reused_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """Does steps of one run."""
+
+    store: Store
+    codecs: Mapping[str, Codec]
+    search: Search
+    #: Inputs from outside, as far as they were loaded before the run began.
+    given: Mapping[Slot, Given]
+    threads: Threads
+    run: str
+    tell: Listener
+
+    async def perform(self, ready: ReadyStep, sources: Sources) -> Result:
+        """Does the step.
+
+        Raises:
+            NothingComesError: a parameter needs a record and there is none.
+            PulpoError: inputs are not what the step can take, or can't be loaded.
+        """
+        intake = await self._intake(ready, sources)
+        intake.check()
+        if ready.step.settings.cached:
+            return await self._cached(ready, intake)
+        return await self._call(ready, intake)
+
+    async def _intake(self, ready: ReadyStep, sources: Sources) -> Intake:
+        step = ready.step
+        put_out = {output.model for output in step.outputs}
+        inlets = []
+        for argument in step.arguments:
+            slot = (step.operation, argument.name)
+            if argument.sources and argument.mode is not Mode.PREVIOUS:
+                given: Given = _from_steps(argument, sources)
+            elif slot in self.given:
+                given = self.given[slot]
+            else:
+                given = await self.search.through_the_store(step.operation, argument)
+            inlets.append(Inlet(argument, given, self.codecs[argument.model], copied=argument.model in put_out))
+        return Intake(step, ready.parameters, inlets)
+
+    async def _cached(self, ready: ReadyStep, intake: Intake) -> Result:
+        key = cache_key(intake)
+        found = await of_cache(self.store, ready.step, key, self.codecs)
+        if found is not None:
+            return Result(found.made, taken=intake.taken(), cache_key=key, reused_from=found.run)
+        return await self._call(ready, intake, key)
+
+    async def _call(self, ready: ReadyStep, intake: Intake, key: str | None = None) -> Result:
+        mapped = intake.mapped
+        if mapped is not None:
+            return await self._map(ready, intake, mapped, key)
+        outcome = await self._caller(ready, self.threads).call(intake.values, ready.outlet.receive)
+        if outcome.error is not None:
+            return Result([], outcome.attempts, intake.taken(), error=outcome.error, failed=True)
+        return Result(outcome.value, outcome.attempts, intake.taken(), cache_key=key)
+
+    async def _map(self, ready: ReadyStep, intake: Intake, mapped: Inlet, key: str | None) -> Result:
+        tolerant = ready.step.settings.on_error == "skip"
+        calls = Calls(ready.outlet, intake, mapped, tolerant, self._on_progress(ready))
+        await calls.run(lambda threads: self._caller(ready, threads))
+        failed = calls.error is not None and not tolerant
+        made = [] if failed else ready.outlet.merged(calls.made)
+        return Result(made, calls.attempts, intake.taken(), calls.failures, calls.error, failed, None if calls.failures else key)
+
+    def _caller(self, ready: ReadyStep, threads: Threads) -> Caller:
+        operation = ready.step.operation
+
+        def on_retry(attempt: int, error: BaseException) -> None:
+            self._tell_from_anywhere(Event("retried", self.run, operation, describe(error), attempt=attempt))
+
+        return Caller(ready.function, threads, on_retry, threading.Event())
+
+    def _on_progress(self, ready: ReadyStep) -> Callable[[int, int], None]:
+        def on_progress(done: int, total: int) -> None:
+            self._tell_from_anywhere(Event("progress", self.run, ready.step.operation, done=done, total=total))
+
+        return on_progress
+
+    def _tell_from_anywhere(self, event: Event) -> None:
+        self.threads.on_loop(lambda: self.tell(event))
+
+
+def _from_steps(argument: Argument, sources: Sources) -> dict[str, Batch]:
+    given: dict[str, Batch] = {}
+    for name in argument.sources:
+        made = sources(name)
+        if made is None:
+            continue
+        parts = [part for part in made if part.model == argument.model]
+        if len(parts) == 1:
+            given[name] = parts[0]
+        else:
+            given[name] = Batch(
+                argument.model, [i for part in parts for i in part.ids], [r for part in parts for r in part.records]
+            )
+    return given

@@ -1,0 +1,101 @@
+"""Before a run begins: user code imported, parameters fitted, everything that can be wrong already found out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pulpo.compile.flow import FlowDefinition, Step
+from pulpo.errors import UsageError
+from pulpo.manifest.model import ModelSpec
+from pulpo.run import beanie
+from pulpo.run.call import Function
+from pulpo.run.codec import Codec
+from pulpo.run.entrypoint import resolve
+from pulpo.run.outputs import Outlet
+from pulpo.run.parameters import Assigned, arguments
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyStep:
+    """A step that can be called."""
+
+    step: Step
+    function: Function
+    outlet: Outlet
+    #: Arguments that are no records.
+    parameters: Mapping[str, object]
+
+
+async def codecs_of(steps: Iterable[Step], models: Mapping[str, ModelSpec]) -> dict[str, Codec]:
+    """The codecs of all models that the steps take or return; their classes are imported.
+
+    Raises:
+        UsageError: classes can't be imported; all of them are in the one message.
+    """
+    names = sorted({item.model for step in steps for item in (*step.arguments, *step.outputs)})
+    codecs = _each(names, lambda name: Codec(name, _spec(name, models)))
+    await beanie.initialise([codec.cls for codec in codecs.values()])
+    return codecs
+
+
+def ready_steps(
+    flow: FlowDefinition, codecs: Mapping[str, Codec], assigned: Assigned, *, run: str, root: str, skipped: Collection[str]
+) -> dict[str, ReadyStep]:
+    """The steps of the flow, but those `skipped`, ready to be called; their functions are imported.
+
+    Raises:
+        UsageError: functions can't be imported, or parameters are missing or do not fit.
+    """
+    steps = {step.operation: step for step in flow.steps() if step.operation not in skipped}
+    functions = _each(list(steps), lambda name: _function(steps[name]))
+    values = arguments(functions, steps.values(), assigned)
+    return {
+        name: ReadyStep(
+            step,
+            Function(name, functions[name], step.is_async, step.settings, _positional(functions[name])),
+            Outlet(name, step.outputs, tuple(codecs[output.model] for output in step.outputs), run, root),
+            values[name],
+        )
+        for name, step in steps.items()
+    }
+
+
+def _each(names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
+    """What `make` gives for each name; what it refuses, all in one error."""
+    made: dict[str, T] = {}
+    errors: list[UsageError] = []
+    for name in names:
+        try:
+            made[name] = make(name)
+        except UsageError as error:
+            errors.append(error)
+    if errors:
+        raise UsageError("\n".join(dict.fromkeys(error.message for error in errors)), hint=errors[0].hint)
+    return made
+
+
+def _spec(name: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
+    spec = models.get(name)
+    if spec is None or spec.entrypoint is None:
+        raise UsageError(f"the manifest does not say where the class of this model is: {name}", hint="run `pulpo lock`")
+    return spec
+
+
+def _function(step: Step) -> Callable[..., Any]:
+    function: Callable[..., Any] = resolve(step.entrypoint)
+    if not callable(function):
+        raise UsageError(f"{step.entrypoint} is no function, but {type(function).__name__}")
+    return function
+
+
+def _positional(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY)

@@ -1,0 +1,113 @@
+"""Outputs of earlier runs that stand: of the run that is resumed, or of a cached operation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pulpo.compile.flow import FlowDefinition, Step
+from pulpo.errors import RunError
+from pulpo.run.batch import Made
+from pulpo.run.codec import Codec, WrongRecordError
+from pulpo.run.history import cached_step, load, output_ids
+from pulpo.run.intake import Intake
+from pulpo.run.record import RunRecord, State
+from pulpo.store.base import Store
+from pulpo.store.values import now, record_id
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """The outputs of a step as another run left them; `records` are empty where nothing in the run needs them."""
+
+    run: str
+    made: list[Made]
+
+
+async def of_resumed(store: Store, earlier: RunRecord, flow: FlowDefinition, changed: Collection[str]) -> dict[str, Reused]:
+    """The steps of the flow that the earlier run has done, without their records.
+
+    A step is one of them if it completed there (or was reused), has the same entrypoint and outputs, is not `changed`, and
+    everything that it waits for is one of them too.
+    """
+    done = {step.operation: step for step in earlier.steps if step.state in (State.COMPLETED, State.REUSED)}
+    outputs = await output_ids(store, earlier.id)
+    reused: dict[str, Reused] = {}
+    for step in flow.steps():
+        old = done.get(step.operation)
+        made = [Made(model, list(ids)) for model, ids in outputs.get(step.operation, [])]
+        if (
+            old is not None
+            and old.entrypoint == step.entrypoint
+            and [part.model for part in made] == [output.model for output in step.outputs]
+            and step.operation not in changed
+            and all(name in reused for name in step.after)
+        ):
+            reused[step.operation] = Reused(old.reused_from or earlier.id, made)
+    return reused
+
+
+async def load_needed(store: Store, flow: FlowDefinition, reused: Mapping[str, Reused], codecs: Mapping[str, Codec]) -> None:
+    """Loads the records of those reused steps from which a step that will run takes some.
+
+    Raises:
+        RunError: a record is no longer what its model says.
+    """
+    running = [step for step in flow.steps() if step.operation not in reused]
+    wanted = {(source, argument.model) for step in running for argument in step.arguments for source in argument.sources}
+    for operation, outputs in reused.items():
+        for made in outputs.made:
+            if (operation, made.model) in wanted and not await load_made(store, made, codecs[made.model]):
+                raise RunError(
+                    f"records that {operation} made in run {outputs.run} are gone or no longer what {made.model} says",
+                    hint="start a new run instead of resuming",
+                )
+
+
+async def load_made(store: Store, made: Made, codec: Codec, *, by: str | None = None) -> bool:
+    """Loads the records of an output that only has ids; False where not all can be.
+
+    With `by`, a record that another operation stored since does not count either.
+    """
+    rows = await load(store, codec.collection, made.ids)
+    if len(rows) != len(made.ids) or (by is not None and any(row.operation != by for row in rows)):
+        return False
+    try:
+        made.records = [codec.load(row.data) for row in rows]
+    except WrongRecordError:
+        return False
+    return True
+
+
+def cache_key(intake: Intake) -> str:
+    """What a cached step's outputs depend on: operation, version, parameters, and ids and content of what comes in."""
+    step = intake.step
+    coming = {
+        inlet.argument.name: [
+            (maker, list(zip(batch.ids, map(inlet.codec.dump, batch.records), strict=True)))
+            for maker, batch in (inlet.given or {}).items()
+        ]
+        for inlet in intake.inlets
+    }
+    return record_id(step.operation, step.entrypoint, step.settings.version, dict(intake.parameters), coming)
+
+
+async def of_cache(store: Store, step: Step, key: str, codecs: Mapping[str, Codec]) -> Reused | None:
+    """The outputs of the last completed step with this key that is not older than the cache allows, with their records.
+
+    Records that are gone, or that another operation has changed since, make it None.
+    """
+    ttl = step.settings.cache_ttl
+    since = None if ttl is None else now() - dt.timedelta(seconds=ttl)
+    run = await cached_step(store, step.operation, key, since)
+    if run is None:
+        return None
+    outputs = (await output_ids(store, run, [step.operation])).get(step.operation, [])
+    found = [Made(model, list(ids)) for model, ids in outputs]
+    if [made.model for made in found] != [output.model for output in step.outputs]:
+        return None
+    for made in found:
+        if not await load_made(store, made, codecs[made.model], by=step.operation):
+            return None
+    return Reused(run, found)

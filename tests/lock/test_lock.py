@@ -1,0 +1,220 @@
+"""`lock`: from the code to the file, again and again."""
+
+from __future__ import annotations
+
+import pytest
+
+from pulpo.declare.discover import ImportFailedError
+from pulpo.errors import DiagnosticsError, UsageError
+from tests.lock.conftest import MERGE
+
+
+def changed_lines(before: str, after: str) -> list[str]:
+    import difflib
+
+    return [
+        line
+        for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+        if line[:3] not in ("---", "+++") and line[:2] != "@@"
+    ]
+
+
+def problems(raised) -> list[str]:
+    return [f"{d.code} {d.message}" for d in raised.value.diagnostics]
+
+
+def test_the_first_lock_writes_the_resolved_answers(jobs):
+    result = jobs.lock()
+    assert result.written
+    clean = result.manifest.operations["parsing.clean"].inputs["raw"]
+    assert (clean.mode, clean.sources) == ("each", ["scraping.linkedin.fetch", "scraping.stepstone.fetch"])
+    assert "raw: {model: RawJobs, mode: each, from: [scraping.linkedin.fetch, scraping.stepstone.fetch]}" in jobs.text
+
+
+def test_a_second_lock_changes_nothing(jobs):
+    jobs.lock()
+    before, stamp = jobs.text, jobs.path.stat().st_mtime_ns
+    result = jobs.lock()
+    assert (result.written, result.stale, jobs.text, jobs.path.stat().st_mtime_ns) == (False, False, before, stamp)
+    assert jobs.check() == ()
+
+
+def test_the_order_of_declarations_makes_no_difference(jobs):
+    jobs.lock()
+    before = jobs.text
+    head, *operations = jobs.operations.split("\n@operation")
+    jobs.operations = head + "\n@operation" + "\n@operation".join(reversed(operations))
+    assert not jobs.lock().stale
+    jobs.path.unlink()
+    jobs.lock()
+    assert jobs.text == before
+
+
+def test_lock_check_writes_nothing(jobs):
+    result = jobs.lock(check=True)
+    assert result.stale
+    assert not jobs.path.exists()
+
+
+def test_a_merge_by_name_gives_each_parameter_its_own_producer(jobs):
+    jobs.operations += MERGE
+    inputs = jobs.lock().manifest.operations["scraping.merge"].inputs
+    assert {name: (i.mode, i.sources) for name, i in inputs.items()} == {
+        "stepstone": ("one", ["scraping.stepstone.fetch"]),
+        "linkedin": ("one", ["scraping.linkedin.fetch"]),
+    }
+
+
+def test_a_third_fetcher_changes_exactly_the_lines_it_should(jobs):
+    jobs.lock()
+    before = jobs.text
+    jobs.operations += '\n@operation("scraping.indeed.fetch")\nasync def fetch_indeed(keywords: str = "python") -> RawJobs: ...\n'
+    jobs.lock()
+    assert changed_lines(before, jobs.text) == [
+        "-      raw: {model: RawJobs, mode: each, from: [scraping.linkedin.fetch, scraping.stepstone.fetch]}",
+        "+      raw: {model: RawJobs, mode: each, from: [scraping.indeed.fetch, scraping.linkedin.fetch, scraping.stepstone.fetch]}",
+        "+  scraping.indeed.fetch:",
+        "+    entrypoint: jobs.operations:fetch_indeed",
+        "+    async: true",
+        "+    parameters:",
+        "+      keywords: {schema: {type: string}, default: python}",
+        "+    inputs: {}",
+        "+    outputs: [{model: RawJobs}]",
+    ]
+
+
+def test_a_third_fetcher_without_a_parameter_in_the_merge_is_an_error(jobs):
+    jobs.operations += MERGE
+    jobs.lock()
+    before = jobs.text
+    jobs.operations += '\n@operation("scraping.indeed.fetch")\nasync def fetch_indeed() -> RawJobs: ...\n'
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    (problem,) = raised.value.diagnostics
+    assert problem.code == "PLP204"
+    assert "scraping.indeed.fetch" in problem.message
+    assert problem.place is not None
+    assert problem.place.file == "jobs/operations.py"
+    assert jobs.text == before
+
+
+def test_a_hand_edit_of_a_setting_stays(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3", "retries: 5")
+    assert jobs.check() == ()
+    jobs.operations = jobs.operations.replace("clean(raw: RawJobs)", "clean(raw: RawJobs, strict: bool = False)")
+    jobs.lock()
+    assert "retries: 5" in jobs.text
+    assert "strict" in jobs.text
+
+
+def test_a_changed_decorator_changes_the_lock(jobs):
+    jobs.lock()
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+    jobs.lock()
+    assert jobs.text.count("retries: 4") == 2  # the operation's, and what was declared
+
+
+def test_a_setting_changed_on_both_sides_is_a_conflict_and_nothing_is_written(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3", "retries: 5")
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+    before = jobs.text
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert problems(raised) == ["PLP303 both changed: the code says 4, the lock says 5"]
+    assert raised.value.diagnostics[0].place.file == str(jobs.path) or raised.value.diagnostics[0].place.file == "pulpo.lock.yaml"
+    assert jobs.text == before
+    jobs.lock(force=True)
+    assert jobs.text.count("retries: 4") == 2
+
+
+def test_the_same_change_on_both_sides_is_no_conflict(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3", "retries: 4")
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+    jobs.lock()
+    assert jobs.text.count("retries: 4") == 2
+
+
+def test_comments_are_never_overwritten_without_force(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3", "retries: 3  # the site is flaky")
+    assert not jobs.lock().written  # nothing to write, nothing to lose
+    before = jobs.text
+    jobs.operations = jobs.operations.replace("clean(raw: RawJobs)", "clean(raw: RawJobs, strict: bool = False)")
+    with pytest.raises(DiagnosticsError, match="# the site is flaky"):
+        jobs.lock()
+    assert jobs.text == before
+    assert jobs.lock(force=True).written
+
+
+def test_what_only_the_file_says_stays(jobs):
+    jobs.lock()
+    jobs.path.write_text(
+        jobs.text.replace(
+            "  parsing.clean:\n",
+            "  by.hand:\n    entrypoint: jobs.operations:clean\n    origin: manifest\n    outputs:\n      - {model: CleanedJobs}\n  parsing.clean:\n    x-owner: ann\n",
+        )
+        + 'flows:\n  scraping:\n    schedule: {cron: "0 6 * * *"}\nx-team: data\n'
+    )
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+    manifest = jobs.lock().manifest
+    assert manifest.operations["by.hand"].origin == "manifest"
+    assert manifest.operations["parsing.clean"].data()["x-owner"] == "ann"
+    assert manifest.flows["scraping"].schedule.cron == "0 6 * * *"
+    assert manifest.data()["x-team"] == "data"
+
+
+def test_an_operation_that_left_the_code_goes_unless_it_was_edited(jobs):
+    jobs.operations += MERGE
+    jobs.lock()
+    jobs.operations = jobs.operations.replace(MERGE, "")
+    assert "scraping.merge" not in jobs.lock().manifest.operations
+    jobs.edit("retries: 3", "retries: 5")
+    head, tail = jobs.operations.split('@operation("scraping.linkedin')
+    jobs.operations = head.split('@operation("scraping.stepstone')[0] + '@operation("scraping.linkedin' + tail
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert problems(raised) == ["PLP304 it left the code, but has hand edits: retries"]
+    assert "scraping.stepstone.fetch" not in jobs.lock(prune=True).manifest.operations
+
+
+def test_edits_follow_a_rename(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3", "retries: 5")
+    jobs.operations = jobs.operations.replace(
+        '"scraping.stepstone.fetch", retries=3', '"scraping.step.fetch", retries=3, previously="scraping.stepstone.fetch"'
+    )
+    manifest = jobs.lock().manifest
+    assert manifest.operations["scraping.step.fetch"].retries == 5
+    assert "scraping.stepstone.fetch" not in manifest.operations
+
+
+def test_an_import_that_fails_shrinks_nothing(jobs):
+    jobs.lock()
+    before = jobs.text
+    jobs.operations += "\nimport no_such_library\n"
+    with pytest.raises(
+        ImportFailedError,
+        match=r"operations.py:\d+: importing jobs.operations failed: ModuleNotFoundError: No module named 'no_such_library'",
+    ):
+        jobs.lock()
+    jobs.operations = jobs.operations.replace("import no_such_library", "def broken(:")
+    with pytest.raises(ImportFailedError, match=r"operations.py:13.*SyntaxError"):
+        jobs.lock()
+    assert jobs.text == before
+
+
+def test_a_module_that_is_not_there_is_named(jobs):
+    jobs.write("pyproject.toml", '[tool.pulpo]\nname = "jobs"\nmodules = ["jbos"]\n')
+    with pytest.raises(UsageError, match="there is no module jbos"):
+        jobs.lock()
+
+
+def test_an_empty_project_locks(jobs):
+    jobs.operations = ""
+    jobs.write("jobs/models.py", "")
+    manifest = jobs.lock().manifest
+    assert (dict(manifest.operations), dict(manifest.models)) == ({}, {})
+    assert jobs.check() == ()
