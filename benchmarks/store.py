@@ -24,8 +24,8 @@ TABLE = (
 )
 INDEX = "create index if not exists jobs_company on jobs(json_extract(doc,'$.\"company\"'),id)"
 UPSERT = (
-    "insert into jobs values(?,1,?,?,?,?,?) on conflict(id) do update set rev=rev+1, run=excluded.run, operation=excluded.operation, "
-    "updated=excluded.updated, doc=excluded.doc"
+    "insert into jobs values(?,1,?,?,?,?,?) on conflict(id) do update set rev=rev+1, run=excluded.run, "
+    "operation=excluded.operation, updated=excluded.updated, doc=excluded.doc"
 )
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pulpo.errors import PulpoError, UsageError
+from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pulpo.graph.dataflow import DataFlow
     from pulpo.lock.update import LockResult
     from pulpo.manifest.model import Manifest
-    from pulpo.run.record import RunRecord, StepRecord
+    from pulpo.run.record import RunRecord
     from pulpo.settings import Project
 
 
@@ -117,11 +117,8 @@ class CLI:
 
         return list_runs(self.project, limit)
 
-    def runs_show(self, run: str = "latest") -> tuple[RunRecord, list[StepRecord]]:
-        """A run, by id or the beginning of one, and its steps in the order in which they started."""
+    def runs_show(self, run: str = "latest") -> RunRecord:
+        """A run with its steps, by id, the beginning of one, or `latest`."""
         from pulpo.cli.running import show_run
 
         return show_run(self.project, run)
-
-
-__all__ = ["CLI", "PulpoError"]

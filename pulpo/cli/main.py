@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pulpo.errors import DiagnosticsError, PulpoError
 
@@ -22,9 +22,8 @@ INTERRUPTED = 130
 
 def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa: PLR0911 - one for each kind of end
     """Run one command; returns its exit code: 0 fine, 1 problems, 2 usage or could not run, 130 on Ctrl-C."""
-    import click
+    import typer
 
-    from pulpo.cli.output import Output
     from pulpo.cli.typer_app import State, build
 
     state = State(cli)
@@ -32,7 +31,7 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
         result = build().main(hoisted(arguments), prog_name="pulpo", standalone_mode=False, obj=state)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
+    except _click_exception() as error:
         error.show()
         return 2
     except DiagnosticsError as error:
@@ -41,14 +40,14 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
     except PulpoError as error:
         state.output.error(error)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         state.output.talk("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback unless it is asked for
-        _bug(error, state.output or Output())
+        _bug(error, state.output)
         return 2
 
 
@@ -67,6 +66,13 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
     return [*front, *rest]
+
+
+def _click_exception() -> Any:
+    """Click's own exception for what a user did wrong: of the Click that Typer brings, which it may carry in itself."""
+    import typer
+
+    return next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def _bug(error: Exception, output: Output) -> None:

@@ -12,8 +12,6 @@ from pulpo.cli.commands import check, graph, lock, run, runs, schema, show
 from pulpo.cli.output import Output
 
 if TYPE_CHECKING:
-    from click import Command
-
     from pulpo.cli.app import CLI
 
 
@@ -35,7 +33,7 @@ class State:
         return self.cli_or_none
 
 
-def build() -> Command:
+def build() -> Any:
     """The command `pulpo`, ready to parse."""
     app = typer.Typer(
         name="pulpo",

@@ -186,7 +186,7 @@ def _lower_operation(declaration: OperationDeclaration, models: Mapping[type, st
         **_settings(OperationSettings, given, ("operations", name), result),
         "entrypoint": _entrypoint(declaration, "operations", result),
         "async": is_async(declaration.target),
-        "parameters": signature.parameters,
+        **({"parameters": signature.parameters} if signature.parameters else {}),
         "inputs": signature.inputs,
         "outputs": signature.outputs,
     }

@@ -96,7 +96,7 @@ def _attributes(values: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    r"""A DOT string that shows as the text itself, as a label or a tooltip of an operation or flow.
+    r"""A DOT string that shows as the text itself, in a tooltip too.
 
     Graphviz replaces escapes (`\N`) twice in a tooltip, hence four backslashes for one, and entities (`&lt;`) everywhere.
     """

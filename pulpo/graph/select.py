@@ -99,9 +99,10 @@ class _Choice:
 
     def _unknown(self, text: str) -> Sequence[str]:
         if text.startswith(_TAG):
-            known = sorted({f"{_TAG}{tag}" for tags in self.tags.values() for tag in tags})
-            near = did_you_mean(text, known) or (f"there are {', '.join(known)}" if known else "no operation has a tag")
-            raise UsageError(f"no operation has the tag: {text.removeprefix(_TAG)}", hint=near)
+            tag = text.removeprefix(_TAG)
+            known = sorted({tag for tags in self.tags.values() for tag in tags})
+            listed = f"there are the tags {', '.join(known)}" if known else "no operation has a tag"
+            raise UsageError(f"no operation has the tag: {tag}", hint=did_you_mean(tag, known) or listed)
         flows = sorted({flow for name in self.operations for flow in parents(name)})
         if "*" in text:
             known = [f"{flow}.*" for flow in flows]

@@ -16,9 +16,8 @@ from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import Difference, differences
 from pulpo.lock.merge import merge
-from pulpo.manifest.load import load
+from pulpo.manifest.load import load, save
 from pulpo.manifest.model import Manifest
-from pulpo.manifest.save import save
 from pulpo.manifest.yaml_write import dumps
 
 if TYPE_CHECKING:

@@ -51,6 +51,8 @@ def _problems(error: Any, document: Document) -> Iterator[Diagnostic]:
         for key in error.validator_value:
             if key not in error.instance:
                 yield _at_key(document, path, f"a required key is missing: {key}")
+    elif error.validator == "type" and error.schema.keys() & {"enum", "const"}:
+        return  # the other rule says more
     elif "propertyNames" in error.schema_path:
         yield _at_key(document, (*path, error.instance), _name_problem(error.validator_value, error.instance))
     else:

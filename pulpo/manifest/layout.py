@@ -104,6 +104,15 @@ _DECLARED = _spec(
     models=_entries(_spec(ModelSettings)),
     operations=_entries(_spec(OperationSettings, cache=_CACHE)),
 )
+_OVERLAY = _spec(
+    EnvironmentSpec,
+    block=True,
+    project=_spec(ProjectSpec),
+    models=_entries(_spec(ModelSpec)),
+    operations=_entries(_spec(OperationSpec)),
+    flows=_entries(_spec(FlowSpec)),
+    services=_entries(_spec(ServiceSpec)),
+)
 #: The layout of the whole manifest.
 MANIFEST = _spec(
     Manifest,
@@ -113,6 +122,6 @@ MANIFEST = _spec(
     operations=_entries(_OPERATION),
     flows=_entries(_FLOW),
     services=_entries(_spec(ServiceSpec, block=True)),
-    environments=_entries(Layout(field_order(EnvironmentSpec), block=True, fields={"project": _LINES}, each=_entries(LINE))),
+    environments=_entries(_OVERLAY),
     declared=_DECLARED,
 )

@@ -14,7 +14,7 @@ import enum
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN, snake_case
 
@@ -30,11 +30,23 @@ FieldName = Annotated[str, Field(min_length=1)]
 
 
 def _integral(value: object) -> object:
-    """In JSON, and so to every schema validator, 3.0 is the integer 3."""
+    """In JSON, and so to every schema validator, 3.0 is the integer 3, and true is not 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic reports only ValueError
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_integral)]
+#: Whole numbers from 0, and from 1. The bounds stand here: outside of the validator pydantic leaves them out of the schema.
+Count = Annotated[int, Field(ge=0), BeforeValidator(_integral)]
+PositiveCount = Annotated[int, Field(ge=1), BeforeValidator(_integral)]
+
+
+def _shortest(value: float) -> float:
+    """As people write it: 30, not 30.0."""
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value  # noqa: PLR2004 - larger ones have exponents
+
+
+Seconds = Annotated[float, PlainSerializer(_shortest, return_type=Any)]
 
 
 class Spec(BaseModel):
@@ -174,7 +186,7 @@ class OutputSpec(Spec):
 class CacheSpec(Spec):
     """Reuse of an operation's earlier outputs for the same inputs and parameters."""
 
-    ttl: float | None = Field(default=None, gt=0, description="Seconds that an output may be reused for; for ever where unset.")
+    ttl: Seconds | None = Field(default=None, gt=0, description="Seconds that an output may be reused for; for ever where unset.")
 
 
 class OperationSettings(Spec):
@@ -186,12 +198,12 @@ class OperationSettings(Spec):
         default=None, description="The user's word for the version of the function; part of the cache's key."
     )
     tags: list[str] | None = Field(default=None, description="Words to select by, as `tag:nightly`.")
-    retries: Integer | None = Field(default=None, ge=0, description="How often a failed call is tried again.", examples=[3])
-    retry_delay: float | None = Field(
+    retries: Count | None = Field(default=None, description="How often a failed call is tried again.", examples=[3])
+    retry_delay: Seconds | None = Field(
         default=None, ge=0, description="Seconds before the first retry, doubled before each one after it; 1 where unset."
     )
-    timeout: float | None = Field(default=None, gt=0, description="Seconds that one call may take.")
-    concurrency: Integer | None = Field(default=None, ge=1, description="How many calls of the operation run at the same time.")
+    timeout: Seconds | None = Field(default=None, gt=0, description="Seconds that one call may take.")
+    concurrency: PositiveCount | None = Field(default=None, description="How many calls of the operation run at the same time.")
     on_error: Literal["fail", "skip"] | None = Field(
         default=None,
         description="`fail`: the operation fails and what waits for it is skipped. `skip`: go on without the record.",
@@ -229,7 +241,7 @@ class ScheduleSpec(Spec):
     """When a deployed flow runs: exactly one of cron, interval and rrule."""
 
     cron: str | None = Field(default=None, description="Five fields, as crontab has them.", examples=["0 6 * * *"])
-    interval: float | None = Field(default=None, gt=0, description="Seconds between runs.")
+    interval: Seconds | None = Field(default=None, gt=0, description="Seconds between runs.")
     rrule: str | None = Field(default=None, description="An RFC 5545 recurrence rule.")
     timezone: str | None = Field(default=None, description="IANA name of the time zone.", examples=["Europe/Berlin"])
     paused: bool | None = Field(default=None, description="Keep the schedule but do not run by it.")

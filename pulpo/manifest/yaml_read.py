@@ -58,7 +58,7 @@ _PLAIN_WORDS = {
     "found character that cannot start any token": "a character that can't stand here",
     "mapping values are not allowed in this context": "a colon that can't stand here: quote the text around it, "
     "or check the indentation",
-    "found unexpected ':'": "a colon within [ ] or { } that is neither text nor followed by a space: quote the text around it",
+    "found unexpected ':'": "a colon within [ ] or { }: put the text around it in quotes",
     "could not find expected ':'": "a key without its colon",
     "did not find expected key": "a key was expected: check the indentation and the quotes above",
     "did not find expected '-' indicator": "a list item was expected: check the indentation",
@@ -139,6 +139,7 @@ class _Composer(_Parser):  # type: ignore[misc]
     """The parser with the core schema's resolution of plain scalars."""
 
     nesting = 0
+    max_depth = None  # asked for by ruamel's own parser
 
     def resolve(self, kind: type[Node], value: str | None, implicit: Any) -> Tag:
         """The tag of a node that has none in the text."""

@@ -22,7 +22,8 @@ async def initialise(documents: Sequence[type]) -> None:
     if fresh:
         from beanie import init_beanie
 
-        await init_beanie(database=_Database(), document_models=fresh, skip_indexes=True)
+        stand_in: Any = _Database()
+        await init_beanie(database=stand_in, document_models=fresh, skip_indexes=True)
 
 
 def _is_initialised(cls: Any) -> bool:

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pulpo.compile.flow import Settings
@@ -64,7 +64,8 @@ class Caller:
     function: Function
     threads: Threads
     on_retry: OnRetry
-    stop: threading.Event = field(default_factory=threading.Event)
+    #: Set when the results are not needed any more; only calls of a mapped step share one.
+    stop: threading.Event
 
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """Calls from the event loop; `values` is asked before each try. Raises nothing but `CancelledError`."""
@@ -118,14 +119,14 @@ class Caller:
             raise RunError(f"{self.function.operation} is not async, but the lock says it is", hint="run `pulpo lock`")
         return await value
 
-    async def _within(self, timeout: float, value: Any) -> Any:
-        limit = asyncio.timeout(timeout)
+    async def _within(self, limit: float, value: Any) -> Any:
+        scope = asyncio.timeout(limit)
         try:
-            async with limit:
+            async with scope:
                 return await self._awaited(value)
         except TimeoutError as error:
-            if limit.expired():
-                raise CallTimeoutError(f"took longer than {timeout:g} s") from error
+            if scope.expired():
+                raise CallTimeoutError(f"took longer than {limit:g} s") from error
             raise
 
 

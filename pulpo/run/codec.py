@@ -98,12 +98,14 @@ class Codec:
 
     def dump(self, record: object) -> Data:
         """A record's data, by field name, without what is computed."""
-        data: Data = self.adapter.dump_python(record, round_trip=True, by_alias=False, warnings=False, exclude=self._excluded)
+        data: Data = self.adapter.serializer.to_python(
+            record, round_trip=True, by_alias=False, warnings=False, exclude=self._excluded
+        )
         return data
 
     def copy(self, record: object) -> object:
-        """A fresh copy of a record that was checked or loaded."""
-        return self.adapter.validate_python(self.dump(record), by_name=True, by_alias=False)
+        """A fresh copy: the record validated from its own data."""
+        return self.adapter.validator.validate_python(self.dump(record), by_name=True, by_alias=False)
 
     def identity(self, data: Data) -> str | None:
         """The record's id by its natural key, None where the model has no key."""
@@ -120,7 +122,7 @@ class Codec:
         return ", ".join(f"{field}={_shown(value)}" for field, value in found.items() if value is not _NOTHING)
 
     def _checked_instance(self, value: object) -> tuple[object, Data]:
-        record = self.adapter.validate_python(self.dump(value), by_name=True, by_alias=False)
+        record = self.copy(value)
         data = self.dump(record)
         if _is_plain(data):
             return record, data

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pulpo.errors import UsageError
 from pulpo.names import did_you_mean
-from pulpo.run.record import CHUNK, OUTPUTS, RUNS, STEPS, RunRecord, State, StepRecord
+from pulpo.run.record import CACHE, CHUNK, OUTPUTS, RUNS, STEPS, RunRecord, State, StepRecord, output_id, output_place, step_id
 from pulpo.store.base import Collection as StoreCollection
 from pulpo.store.base import Condition, Record, Sort, Store
 
@@ -35,8 +35,9 @@ async def get_run(store: Store, run: str) -> RunRecord | None:
     record = await store.get(RUNS, run)
     if record is None:
         return None
-    steps = {step.operation: step async for step in _steps(store, run)}
     found = RunRecord.of(record)
+    rows = await load(store, STEPS, [step_id(run, name) for name in found.operations])
+    steps = {step.operation: step for step in (StepRecord.of(row.data) for row in rows)}
     return replace(found, steps=tuple(steps.get(name) or StepRecord(name, "") for name in found.operations))
 
 
@@ -53,16 +54,18 @@ async def require_run(store: Store, run: str) -> RunRecord:
     return found
 
 
-async def output_ids(store: Store, run: str, operations: Collection[str] | None = None) -> dict[str, list[tuple[str, list[str]]]]:
-    """What operations of a run put out: by operation, sorted, for each output its model and the ids as produced."""
-    where = [Condition("run", "eq", run)]
-    if operations is not None:
-        where.append(Condition("operation", "in", sorted(operations)))
-    rows = [record.data async for record in every(store, OUTPUTS, where, page=_PAGE)]
-    found: dict[str, dict[int, tuple[str, list[str]]]] = {}
-    for row in sorted(rows, key=lambda row: (row["operation"], row["output"], row["chunk"])):
-        found.setdefault(row["operation"], {}).setdefault(row["output"], (row["model"], []))[1].extend(row["ids"])
-    return {operation: list(outputs.values()) for operation, outputs in found.items()}
+async def output_ids(store: Store, run: RunRecord, operations: Collection[str] | None = None) -> dict[str, list[list[str]]]:
+    """What operations of a run put out: by operation, sorted, the ids of each output as produced. `run` has its steps."""
+    steps = [s for s in sorted(run.steps, key=lambda s: s.operation) if operations is None or s.operation in operations]
+    slots = [
+        (s.operation, position, chunk) for s in steps for position, n in enumerate(s.outputs) for chunk in range(0, n, CHUNK)
+    ]
+    rows = await load(store, OUTPUTS, [output_id(run.id, name, position, chunk // CHUNK) for name, position, chunk in slots])
+    by_id = {row.id: row.data["ids"] for row in rows}
+    found: dict[str, list[list[str]]] = {s.operation: [[] for _ in s.outputs] for s in steps}
+    for name, position, chunk in slots:
+        found[name][position] += by_id.get(output_id(run.id, name, position, chunk // CHUNK), [])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +79,38 @@ class Stored:
 
 async def last_stored(store: Store, model: str, operations: Sequence[str] | None = None, *, but: str = "") -> Stored | None:
     """The last completed run, `but` left out, in which one of the operations (None: any) put out records of the model."""
-    where = [Condition("model", "eq", model), Condition("run", "ne", but)]
+    where = [Condition("model", "eq", model)]
     if operations is not None:
         where.append(Condition("operation", "in", list(operations)))
-    passed: set[str] = set()
+    passed = {but}
     async for record in every(store, OUTPUTS, where, sort=(Sort("run", descending=True),)):
         run = record.data["run"]
-        if run in passed or not record.data["ids"]:
-            continue
-        passed.add(run)
-        found = await store.get(RUNS, run)
-        if found is not None and found.data["state"] == State.COMPLETED.value:
-            return await stored_in(store, RunRecord.of(found), model, operations)
+        if run not in passed:
+            passed.add(run)
+            found = await store.get(RUNS, run)
+            if found is not None and found.data["state"] == State.COMPLETED.value:
+                return await stored_in(store, RunRecord.of(found), model, operations)
     return None
 
 
 async def stored_in(store: Store, run: RunRecord, model: str, operations: Sequence[str] | None = None) -> Stored | None:
     """The records of the model that the operations (None: any) put out in this run; None where there are none."""
-    outputs = await output_ids(store, run.id, operations)
-    ids = {operation: [i for of, part in made if of == model for i in part] for operation, made in outputs.items()}
-    ids = {operation: part for operation, part in ids.items() if part}
+    where = [Condition("model", "eq", model), Condition("run", "eq", run.id)]
+    rows = [row async for row in every(store, OUTPUTS, where, page=_PAGE)]
+    ids: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: output_place(row.id)):
+        if operations is None or row.data["operation"] in operations:
+            ids.setdefault(row.data["operation"], []).extend(row.data["ids"])
     return Stored(run.id, run.started, ids) if ids else None
 
 
-async def cached_step(store: Store, operation: str, key: str, since: dt.datetime | None) -> str | None:
-    """The latest run in which a step with this cache key completed, `since` then; None where there is none."""
-    where = [
-        Condition("cache_key", "eq", key),
-        Condition("operation", "eq", operation),
-        Condition("state", "eq", State.COMPLETED.value),
-    ]
-    if since is not None:
-        where.append(Condition("finished", "gte", since))
-    page = await store.find(STEPS, where, sort=(Sort("finished", descending=True),), limit=1)
-    return page.items[0].data["run"] if page.items else None
+async def cached_run(store: Store, key: str, since: dt.datetime | None) -> str | None:
+    """The run in which a step with this cache key completed last, if not before `since`; None where there is none."""
+    record = await store.get(CACHE, key)
+    if record is None or (since is not None and record.data["finished"] < since):
+        return None
+    run: str = record.data["run"]
+    return run
 
 
 async def load(store: Store, collection: StoreCollection, ids: Sequence[str]) -> list[Record]:
@@ -132,8 +133,3 @@ async def every(
         if found.next is None:
             return
         after = found.next
-
-
-async def _steps(store: Store, run: str) -> AsyncIterator[StepRecord]:
-    async for record in every(store, STEPS, [Condition("run", "eq", run)], page=_PAGE):
-        yield StepRecord.of(record.data)

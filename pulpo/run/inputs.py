@@ -175,7 +175,7 @@ class Search:
         batch = Batch(argument.model)
         for index, data in enumerate(choice.records):
             try:
-                record, plain = codec.checked(dict(data) if isinstance(data, Mapping) else data)
+                record, plain = codec.checked(data)
             except WrongRecordError as error:
                 shown = "" if error.value is None else f": {error.value}"
                 raise UsageError(

@@ -68,8 +68,8 @@ class Outlet:
         if value is None and output.optional:
             return Made(output.model)
         if not output.many:
-            path = (position,) if call is None else (position, call.index)
-            record_made, row = self._row(codec, value, path, _where(call))
+            place = (position,) if call is None else (position, call.index)
+            record_made, row = self._row(codec, value, place, _where(call))
             return Made(output.model, [row.id], [record_made], [row])
         if not isinstance(value, list | tuple):
             raise self._error(f"has to return a list of {output.model}, not {_kind(value)}", call, hint=_list_hint(value))

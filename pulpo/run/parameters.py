@@ -65,8 +65,11 @@ def arguments(functions: Mapping[str, Callable[..., Any]], steps: Iterable[Step]
     """
     problems: list[str] = []
     missing: list[str] = []
-    result = {}
+    result: Assigned = {}
     for step in steps:
+        if not step.parameters and not step.parameter_objects:
+            result[step.operation] = {}
+            continue
         values = assigned.get(step.operation, {})
         signature = inspect.signature(functions[step.operation])
         missing += [f"{step.operation}.{p.name}" for p in step.parameters if _is_missing(p, values, signature)]

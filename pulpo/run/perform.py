@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pulpo.compile.flow import Argument
 from pulpo.manifest.model import Mode
@@ -25,6 +25,10 @@ from pulpo.store.base import Store
 Sources = Callable[[str], "list[Made] | None"]
 
 
+#: Plain calls are cancelled by their task, not by a flag.
+_NEVER = threading.Event()
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of a step: what it made, or the error that it failed with."""
@@ -32,7 +36,7 @@ class Result:
     made: list[Made]
     attempts: int = 0
     #: Records that came in, by model.
-    taken: Mapping[str, int] | None = None
+    taken: Mapping[str, int] = field(default_factory=dict)
     #: Calls that failed and were dropped; `error` is then that of the first.
     failures: int = 0
     error: BaseException | None = None
@@ -93,7 +97,7 @@ class Performer:
         mapped = intake.mapped
         if mapped is not None:
             return await self._map(ready, intake, mapped, key)
-        outcome = await self._caller(ready, self.threads).call(intake.values, ready.outlet.receive)
+        outcome = await self._caller(ready, self.threads, _NEVER).call(intake.values, ready.outlet.receive)
         if outcome.error is not None:
             return Result([], outcome.attempts, intake.taken(), error=outcome.error, failed=True)
         return Result(outcome.value, outcome.attempts, intake.taken(), cache_key=key)
@@ -101,18 +105,18 @@ class Performer:
     async def _map(self, ready: ReadyStep, intake: Intake, mapped: Inlet, key: str | None) -> Result:
         tolerant = ready.step.settings.on_error == "skip"
         calls = Calls(ready.outlet, intake, mapped, tolerant, self._on_progress(ready))
-        await calls.run(lambda threads: self._caller(ready, threads))
+        await calls.run(lambda threads: self._caller(ready, threads, threading.Event()))
         failed = calls.error is not None and not tolerant
         made = [] if failed else ready.outlet.merged(calls.made)
         return Result(made, calls.attempts, intake.taken(), calls.failures, calls.error, failed, None if calls.failures else key)
 
-    def _caller(self, ready: ReadyStep, threads: Threads) -> Caller:
+    def _caller(self, ready: ReadyStep, threads: Threads, stop: threading.Event) -> Caller:
         operation = ready.step.operation
 
         def on_retry(attempt: int, error: BaseException) -> None:
             self._tell_from_anywhere(Event("retried", self.run, operation, describe(error), attempt=attempt))
 
-        return Caller(ready.function, threads, on_retry, threading.Event())
+        return Caller(ready.function, threads, on_retry, stop)
 
     def _on_progress(self, ready: ReadyStep) -> Callable[[int, int], None]:
         def on_progress(done: int, total: int) -> None:

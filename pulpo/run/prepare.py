@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,13 +31,15 @@ class ReadyStep:
     parameters: Mapping[str, object]
 
 
-async def codecs_of(steps: Iterable[Step], models: Mapping[str, ModelSpec]) -> dict[str, Codec]:
+async def codecs_of(steps: Sequence[Step], models: Mapping[str, ModelSpec]) -> dict[str, Codec]:
     """The codecs of all models that the steps take or return; their classes are imported.
 
     Raises:
         UsageError: classes can't be imported; all of them are in the one message.
     """
-    names = sorted({item.model for step in steps for item in (*step.arguments, *step.outputs)})
+    taken = {argument.model for step in steps for argument in step.arguments}
+    made = {output.model for step in steps for output in step.outputs}
+    names = sorted(taken | made)
     codecs = _each(names, lambda name: Codec(name, _spec(name, models)))
     await beanie.initialise([codec.cls for codec in codecs.values()])
     return codecs
@@ -94,8 +96,5 @@ def _function(step: Step) -> Callable[..., Any]:
 
 
 def _positional(function: Callable[..., Any]) -> tuple[str, ...]:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    return tuple(p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code.co_varnames[: code.co_posonlyargcount] if code else ()

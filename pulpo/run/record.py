@@ -1,8 +1,9 @@
 """The history of runs as data: a run, its steps, and the ids of what each step put out.
 
-Three collections hold it: `pulpo_runs` (one record a run), `pulpo_steps` (one a step that was begun or decided) and
-`pulpo_outputs` (the ordered ids of each output, in chunks). File inputs of a run are kept in `pulpo_inputs`, so that it can
-be resumed without the file.
+These collections hold it: `pulpo_runs` (one record a run), `pulpo_steps` (one a step that was begun or decided),
+`pulpo_outputs` (the ordered ids of each output, in chunks), `pulpo_cache` (by cache key, the run whose outputs stand) and
+`pulpo_inputs` (the records of file inputs, so that a run can be resumed without the file). Records of steps and outputs are
+found by their ids, which derive from the run and the operation.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import datetime as dt
 import enum
 import json
 import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import psutil
+
 from pulpo.store.base import Collection, Index, Record
-from pulpo.store.values import record_id
+from pulpo.store.values import from_iso, to_iso
 
 RUNS = Collection("pulpo_runs", indexes=(Index(("flow",)), Index(("state",))))
-STEPS = Collection("pulpo_steps", indexes=(Index(("run",)), Index(("cache_key",))))
-OUTPUTS = Collection("pulpo_outputs", indexes=(Index(("run",)), Index(("model", "run"))))
+STEPS = Collection("pulpo_steps")
+OUTPUTS = Collection("pulpo_outputs", indexes=(Index(("model", "run")),))
+CACHE = Collection("pulpo_cache")
 INPUTS = Collection("pulpo_inputs", indexes=(Index(("run",)),))
 
 #: Ids in one record of `pulpo_outputs`.
@@ -54,19 +59,11 @@ class Process:
     @classmethod
     def current(cls) -> Self:
         """This process."""
-        import socket
-
-        import psutil
-
         process = psutil.Process()
         return cls(socket.gethostname(), process.pid, process.create_time())
 
     def is_gone(self) -> bool:
         """Whether it surely ended; of another machine's processes nothing is known, so they count as alive."""
-        import socket
-
-        import psutil
-
         if self.host != socket.gethostname():
             return False
         try:
@@ -99,6 +96,8 @@ class StepRecord:
     attempts: int = 0
     #: By model, sorted by its name.
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    #: How many ids each output has, in their order; empty while it has none.
+    outputs: tuple[int, ...] = ()
     #: Records that were dropped because their call failed (`on_error: skip`).
     failures: int = 0
     error: str | None = None
@@ -107,39 +106,38 @@ class StepRecord:
     reused_from: str | None = None
 
     def data(self, run: str) -> dict[str, Any]:
-        """As stored."""
-        return {
+        """As stored: what is unset is left out, times are texts, counts are lists."""
+        data: dict[str, Any] = {
             "run": run,
             "operation": self.operation,
             "entrypoint": self.entrypoint,
             "state": self.state.value,
-            "started": self.started,
-            "finished": self.finished,
             "attempts": self.attempts,
-            "counts": {model: _counts_data(counts) for model, counts in self.counts.items()},
-            "failures": self.failures,
-            "error": self.error,
-            "cache_key": self.cache_key,
-            "reused_from": self.reused_from,
+            "outputs": list(self.outputs),
         }
+        if self.started:
+            data["started"] = to_iso(self.started)
+        if self.finished:
+            data["finished"] = to_iso(self.finished)
+        for model, c in self.counts.items():
+            data.setdefault("counts", {})[model] = [c.taken, c.made, c.inserted, c.updated, c.unchanged]
+        for name in ("failures", "error", "cache_key", "reused_from"):
+            value = getattr(self, name)
+            if value:
+                data[name] = value
+        return data
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """From what is stored."""
-        values = {name: data[name] for name in cls.__dataclass_fields__}
+        values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         values["state"] = State(data["state"])
-        values["counts"] = {model: Counts(**counts) for model, counts in sorted(data["counts"].items())}
+        values["outputs"] = tuple(data["outputs"])
+        values["counts"] = {model: Counts(*counts) for model, counts in sorted(data.get("counts", {}).items())}
+        for name in ("started", "finished"):
+            if name in data:
+                values[name] = from_iso(data[name])
         return cls(**values)
-
-
-def _counts_data(counts: Counts) -> dict[str, int]:
-    return {
-        "taken": counts.taken,
-        "made": counts.made,
-        "inserted": counts.inserted,
-        "updated": counts.updated,
-        "unchanged": counts.unchanged,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,24 +219,28 @@ def new_run_id(now: dt.datetime) -> str:
 
 def step_id(run: str, operation: str) -> str:
     """Where a step's record is in `pulpo_steps`."""
-    return record_id(run, operation)
+    return f"{run}:{operation}"
+
+
+def output_id(run: str, operation: str, position: int, chunk: int) -> str:
+    """Where a part of an output's ids is in `pulpo_outputs`."""
+    return f"{run}:{operation}:{position}:{chunk}"
 
 
 def output_records(run: str, operation: str, position: int, model: str, ids: list[str]) -> list[Record]:
-    """The records of `pulpo_outputs` for one output: at least one, also where nothing came out."""
+    """The records of `pulpo_outputs` for one output; none where nothing came out."""
     return [
         Record(
-            id=record_id(run, operation, position, chunk),
-            data={
-                "run": run,
-                "operation": operation,
-                "output": position,
-                "model": model,
-                "chunk": chunk,
-                "ids": ids[chunk * CHUNK : (chunk + 1) * CHUNK],
-            },
+            output_id(run, operation, position, start // CHUNK),
+            {"run": run, "operation": operation, "model": model, "ids": ids[start : start + CHUNK]},
             run=run,
             operation=operation,
         )
-        for chunk in range(max(1, -(-len(ids) // CHUNK)))
+        for start in range(0, len(ids), CHUNK)
     ]
+
+
+def output_place(identity: str) -> tuple[str, int, int]:
+    """Sorts ids of `pulpo_outputs` by operation, then as produced."""
+    _, operation, position, chunk = identity.split(":")
+    return operation, int(position), int(chunk)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.errors import RunError
 from pulpo.run.batch import Made
 from pulpo.run.codec import Codec, WrongRecordError
-from pulpo.run.history import cached_step, load, output_ids
+from pulpo.run.history import cached_run, get_run, load, output_ids
 from pulpo.run.intake import Intake
 from pulpo.run.record import RunRecord, State
 from pulpo.store.base import Store
@@ -32,20 +32,23 @@ async def of_resumed(store: Store, earlier: RunRecord, flow: FlowDefinition, cha
     everything that it waits for is one of them too.
     """
     done = {step.operation: step for step in earlier.steps if step.state in (State.COMPLETED, State.REUSED)}
-    outputs = await output_ids(store, earlier.id)
+    outputs = await output_ids(store, earlier)
     reused: dict[str, Reused] = {}
     for step in flow.steps():
         old = done.get(step.operation)
-        made = [Made(model, list(ids)) for model, ids in outputs.get(step.operation, [])]
         if (
             old is not None
             and old.entrypoint == step.entrypoint
-            and [part.model for part in made] == [output.model for output in step.outputs]
+            and len(old.outputs) == len(step.outputs)
             and step.operation not in changed
             and all(name in reused for name in step.after)
         ):
-            reused[step.operation] = Reused(old.reused_from or earlier.id, made)
+            reused[step.operation] = Reused(old.reused_from or earlier.id, _made(step, outputs[step.operation]))
     return reused
+
+
+def _made(step: Step, outputs: Sequence[list[str]]) -> list[Made]:
+    return [Made(output.model, ids) for output, ids in zip(step.outputs, outputs, strict=True)]
 
 
 async def load_needed(store: Store, flow: FlowDefinition, reused: Mapping[str, Reused], codecs: Mapping[str, Codec]) -> None:
@@ -81,7 +84,7 @@ async def load_made(store: Store, made: Made, codec: Codec, *, by: str | None = 
 
 
 def cache_key(intake: Intake) -> str:
-    """What a cached step's outputs depend on: operation, version, parameters, and ids and content of what comes in."""
+    """What a cached step's outputs depend on: operation, its function, version, parameters, ids and content of what comes in."""
     step = intake.step
     coming = {
         inlet.argument.name: [
@@ -100,14 +103,13 @@ async def of_cache(store: Store, step: Step, key: str, codecs: Mapping[str, Code
     """
     ttl = step.settings.cache_ttl
     since = None if ttl is None else now() - dt.timedelta(seconds=ttl)
-    run = await cached_step(store, step.operation, key, since)
-    if run is None:
+    name = await cached_run(store, key, since)
+    run = await get_run(store, name) if name else None
+    outputs = (await output_ids(store, run, [step.operation])).get(step.operation, []) if run else []
+    if run is None or len(outputs) != len(step.outputs):
         return None
-    outputs = (await output_ids(store, run, [step.operation])).get(step.operation, [])
-    found = [Made(model, list(ids)) for model, ids in outputs]
-    if [made.model for made in found] != [output.model for output in step.outputs]:
-        return None
+    found = _made(step, outputs)
     for made in found:
         if not await load_made(store, made, codecs[made.model], by=step.operation):
             return None
-    return Reused(run, found)
+    return Reused(run.id, found)

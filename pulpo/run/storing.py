@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pulpo.run.batch import Made
-from pulpo.run.record import Counts, StepRecord
 from pulpo.store.base import Collection, Record, Store, Written
 from pulpo.store.values import now
 
@@ -18,12 +16,16 @@ BATCH = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """A step that is done: its state, and what has to be stored before the state may be."""
+    """A step that is done, and what has to be stored before its state may be."""
 
-    step: StepRecord
+    operation: str
     made: Sequence[Made] = ()
     #: Where each of `made` is stored.
     collections: Sequence[Collection] = ()
+
+
+#: What became of a step's records, by model; or why they could not be stored.
+Outcome = dict[str, Written] | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class _Part:
     made: Made
 
 
-async def store_made(store: Store, finished: Sequence[Finished]) -> dict[str, StepRecord | Exception]:
-    """By operation: the step with counts of what was written, or why its records could not be stored.
+async def store_made(store: Store, finished: Sequence[Finished]) -> dict[str, Outcome]:
+    """What became of the records of each operation.
 
     Records that steps share are written in the order of the steps. A write that fails is tried again step by step, so that
     only the step at fault fails.
@@ -42,15 +44,15 @@ async def store_made(store: Store, finished: Sequence[Finished]) -> dict[str, St
     for item in finished:
         for made, collection in zip(item.made, item.collections, strict=True):
             if made.rows:
-                groups.setdefault(collection.name, (collection, []))[1].append(_Part(item.step.operation, made))
-    results: dict[str, StepRecord | Exception] = {item.step.operation: item.step for item in finished}
+                groups.setdefault(collection.name, (collection, []))[1].append(_Part(item.operation, made))
+    results: dict[str, Outcome] = {item.operation: {} for item in finished}
     for collection, parts in groups.values():
-        for part, outcome in zip(parts, await _store_parts(store, collection, parts), strict=True):
-            step = results[part.operation]
-            if isinstance(outcome, Exception):
-                results[part.operation] = outcome
-            elif isinstance(step, StepRecord):
-                results[part.operation] = _counted(step, part.made.model, outcome)
+        for part, written in zip(parts, await _store_parts(store, collection, parts), strict=True):
+            before = results[part.operation]
+            if isinstance(written, Exception):
+                results[part.operation] = written
+            elif isinstance(before, dict):
+                before[part.made.model] = _sum(before[part.made.model], written) if part.made.model in before else written
     return results
 
 
@@ -101,18 +103,6 @@ def _by_times(records: Iterable[Record], began: dt.datetime) -> Written:
         else:
             unchanged += 1
     return Written(inserted, updated, unchanged)
-
-
-def _counted(step: StepRecord, model: str, written: Written) -> StepRecord:
-    counts: Mapping[str, Counts] = step.counts
-    of_model = counts.get(model, Counts())
-    added = dataclasses.replace(
-        of_model,
-        inserted=of_model.inserted + written.inserted,
-        updated=of_model.updated + written.updated,
-        unchanged=of_model.unchanged + written.unchanged,
-    )
-    return dataclasses.replace(step, counts={**counts, model: added})
 
 
 def _sum(one: Written, other: Written) -> Written:

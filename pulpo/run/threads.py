@@ -38,7 +38,7 @@ class _Job:
     function: Callable[[], Any]
     future: asyncio.Future[Any]
     context: contextvars.Context
-    timeout: float | None
+    limit: float | None
     stage: _Stage = _Stage.QUEUED
 
 
@@ -58,14 +58,14 @@ class Threads:
         self._threads = 0
         self._open = 0
 
-    async def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
+    async def call(self, function: Callable[[], T], limit: float | None = None) -> T:
         """What the function returns or raises, called in a thread with a copy of the caller's context variables.
 
         Raises:
-            CallTimeoutError: it ran for more than `timeout` seconds; waiting for a free thread does not count.
+            CallTimeoutError: it ran for more than `limit` seconds; waiting for a free thread does not count.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(function, future, contextvars.copy_context(), timeout)
+        job = _Job(function, future, contextvars.copy_context(), limit)
         with self._lock:
             self._open += 1
             self._spawn()
@@ -118,7 +118,7 @@ class Threads:
 
     def _run(self, job: _Job) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            if job.timeout is not None:
+            if job.limit is not None:
                 self._loop.call_soon_threadsafe(self._start_clock, job)
             try:
                 result = job.context.run(job.function)
@@ -130,8 +130,8 @@ class Threads:
                 self._loop.call_soon_threadsafe(_succeed, job.future, result)
 
     def _start_clock(self, job: _Job) -> None:
-        error = CallTimeoutError(f"took longer than {job.timeout:g} s")
-        timer = self._loop.call_later(job.timeout or 0, _fail, job.future, error)
+        error = CallTimeoutError(f"took longer than {job.limit:g} s")
+        timer = self._loop.call_later(job.limit or 0, _fail, job.future, error)
         job.future.add_done_callback(lambda _: timer.cancel())
 
 

@@ -7,44 +7,52 @@ the history calls completed has all of its records. Flushes follow one another i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
-from pulpo.run.record import OUTPUTS, STEPS, StepRecord, output_records, step_id
-from pulpo.run.storing import BATCH, Finished, store_made, upsert
+from pulpo.run.record import CACHE, OUTPUTS, STEPS, State, StepRecord, output_records, step_id
+from pulpo.run.storing import BATCH, Finished, Outcome, store_made, upsert
 from pulpo.store.base import Record, Store
 
 #: Seconds that what is finished waits for more before it is stored.
 LINGER = 0.05
 
-#: Told that what an operation made could not be stored; gives the state that its step has now.
-OnFailure = Callable[[str, Exception], StepRecord]
+
+class Ledger(Protocol):
+    """Who knows the steps."""
+
+    def snapshot(self, operation: str) -> StepRecord:
+        """How the step stands."""
+        ...
+
+    def stored(self, operation: str, outcome: Outcome) -> None:
+        """What the operation made was stored, or could not be: from now on its snapshot says so."""
+        ...
 
 
 class Writer:
     """Stores in the background what it is told. `task` ends early only when the history itself can't be written."""
 
-    def __init__(self, store: Store, run: str, on_failure: OnFailure) -> None:
+    def __init__(self, store: Store, run: str, ledger: Ledger) -> None:
         self._store = store
         self._run = run
-        self._on_failure = on_failure
+        self._ledger = ledger
         self._finished: list[Finished] = []
         self._rows = 0
-        self._states: dict[str, StepRecord] = {}
+        self._changed: dict[str, None] = {}
         self._waiting: list[asyncio.Future[None]] = []
         self._some = asyncio.Event()
         self._now = asyncio.Event()
-        #: The states of steps as stored, by operation.
-        self.stored: dict[str, StepRecord] = {}
         self.task = asyncio.get_running_loop().create_task(self._work())
 
-    def state(self, step: StepRecord) -> None:
+    def changed(self, operation: str) -> None:
         """A step changed its state; of several changes before a flush only the last is stored."""
-        self._states[step.operation] = step
+        self._changed[operation] = None
         self._some.set()
 
     def finish(self, finished: Finished) -> None:
         """A step is done."""
         self._finished.append(finished)
+        self._changed.pop(finished.operation, None)
         self._rows += sum(len(made.rows) for made in finished.made)
         if self._rows >= BATCH:
             self._now.set()
@@ -66,10 +74,13 @@ class Writer:
 
     async def close(self) -> None:
         """Stores what is left, and ends. Raises as `drain`."""
-        while self._finished or self._states:
+        await self.drain()  # also waits for a flush that is under way
+        while self._finished or self._changed:
             await self.drain()
         self.task.cancel()
         await asyncio.wait({self.task})
+        if not self.task.cancelled():
+            self.task.result()
 
     async def _work(self) -> None:
         while True:
@@ -90,23 +101,25 @@ class Writer:
 
     async def _flush(self) -> None:
         finished, self._finished, self._rows = self._finished, [], 0
-        states, self._states = self._states, {}
-        outcomes = await store_made(self._store, finished)
+        changed, self._changed = self._changed, {}
         outputs: list[Record] = []
+        outcomes = await store_made(self._store, finished)
         for item in finished:
-            operation = item.step.operation
-            outcome = outcomes[operation]
+            outcome = outcomes[item.operation]
+            self._ledger.stored(item.operation, outcome)
             if isinstance(outcome, Exception):
-                states[operation] = self._on_failure(operation, outcome)
                 continue
-            states[operation] = outcome
             for position, made in enumerate(item.made):
-                outputs += output_records(self._run, operation, position, made.model, made.ids)
+                outputs += output_records(self._run, item.operation, position, made.model, made.ids)
         if outputs:
             await upsert(self._store, OUTPUTS, outputs)
+        later = {item.operation for item in self._finished}  # done by now, but their records are not stored yet
+        names = [*outcomes, *(name for name in changed if name not in later)]
+        steps = [self._ledger.snapshot(name) for name in names]
         await upsert(
-            self._store,
-            STEPS,
-            [Record(step_id(self._run, name), step.data(self._run), run=self._run) for name, step in states.items()],
+            self._store, STEPS, [Record(step_id(self._run, s.operation), s.data(self._run), run=self._run) for s in steps]
         )
-        self.stored |= states
+        cached = [s for s in steps if s.cache_key and s.state is State.COMPLETED]
+        if cached:
+            rows = [Record(str(s.cache_key), {"run": self._run, "finished": s.finished}, run=self._run) for s in cached]
+            await upsert(self._store, CACHE, rows)

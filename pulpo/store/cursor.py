@@ -8,7 +8,6 @@ kind of store that made it.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,14 +32,13 @@ def read_cursor(cursor: str, order: Sequence[Sort]) -> list[Any]:
     try:
         content = decode(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode())
         names, keys = content["order"], canonical(content["keys"])
-        plain = not any(isinstance(key, list | dict) for key in keys)
-    except (ValueError, binascii.Error, KeyError, TypeError, RecursionError, StoreError):
+    except (ValueError, KeyError, TypeError, RecursionError, StoreError):
         raise StoreError("this is not a cursor", hint=_HINT) from None
     if names != _names(order):
         raise StoreError("the cursor is of another sort order", hint=_HINT)
-    if not plain or len(keys) != len(order):
+    if not isinstance(keys, list) or len(keys) != len(order) or any(isinstance(key, list | dict) for key in keys):
         raise StoreError("this is not a cursor", hint=_HINT)
-    return list(keys)
+    return keys
 
 
 def _names(order: Sequence[Sort]) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from pulpo.store import sqlite_records as records
+from pulpo.store import sqlite_records
 from pulpo.store.base import Change, Collection, Condition, Page, Record, Sort, StoreError, Written
 from pulpo.store.cursor import read_cursor
 from pulpo.store.query import check_paging, checked, sort_order
@@ -40,7 +40,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | Path, *, durable: bool = False, timeout_s: float = 10.0) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._durable = durable
         self._timeout_s = timeout_s
         self._ensured: set[Collection] = set()
@@ -60,7 +60,7 @@ class SqliteStore:
             ConnectionThreads(self.path, self._connect, count=_READER_COUNT),
         )
         try:
-            await self._threads[0].run(lambda connection: records.initialise(connection, self.path))
+            await self._threads[0].run(lambda connection: sqlite_records.initialise(connection, self.path))
         except BaseException:
             await self.close()
             raise
@@ -87,21 +87,21 @@ class SqliteStore:
 
     async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
         """The record with this id."""
-        return await self._read(lambda connection: records.get(connection, collection, id), None)
+        return await self._read(lambda connection: sqlite_records.get(connection, collection, id), None)
 
     async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
         """The records with these ids, in the order of the ids; those that are not there are left out."""
-        return await self._read(lambda connection: records.get_many(connection, collection, ids), [])
+        return await self._read(lambda connection: sqlite_records.get_many(connection, collection, ids), [])
 
     async def create(self, collection: Collection, record: Record) -> Record:
         """Store a new record; see `Store.create`."""
-        new = records.document(collection, record)
-        return await self._write(collection, lambda connection: records.create(connection, collection, new))
+        new = sqlite_records.document(collection, record)
+        return await self._write(collection, lambda connection: sqlite_records.create(connection, collection, new))
 
     async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
         """Give a record new data; see `Store.replace`."""
-        new = records.document(collection, record)
-        return await self._write(collection, lambda connection: records.replace(connection, collection, new, if_rev))
+        new = sqlite_records.document(collection, record)
+        return await self._write(collection, lambda connection: sqlite_records.replace(connection, collection, new, if_rev))
 
     async def patch(
         self,
@@ -112,28 +112,28 @@ class SqliteStore:
         if_rev: int | None = None,
     ) -> Record:
         """Change some top-level fields of a record; see `Store.patch`."""
-        return await self._write(collection, lambda connection: records.patch(connection, collection, id, changes, if_rev))
+        return await self._write(collection, lambda connection: sqlite_records.patch(connection, collection, id, changes, if_rev))
 
-    async def upsert_many(self, collection: Collection, batch: Iterable[Record]) -> Written:
+    async def upsert_many(self, collection: Collection, records: Iterable[Record]) -> Written:
         """Store records whether or not they are there: on an error, none of them; see `Store.upsert_many`."""
-        last = {record.id: record for record in batch}
+        last = {record.id: record for record in records}
 
         def work(connection: sqlite3.Connection) -> Written:
             # Off the event loop, and before the write lock is taken: encoding takes longer than storing.
-            documents = [records.document(collection, record) for record in last.values()]
+            documents = [sqlite_records.document(collection, record) for record in last.values()]
             with self._writing(connection, collection):
-                return records.upsert(connection, collection, documents)
+                return sqlite_records.upsert(connection, collection, documents)
 
         return await self._threads_of(_WRITER).run(work)
 
     async def delete(self, collection: Collection, id: str, *, if_rev: int | None = None) -> bool:  # noqa: A002 - the field's name
         """Delete a record; see `Store.delete`."""
-        return await self._write(collection, lambda connection: records.delete(connection, collection, id, if_rev))
+        return await self._write(collection, lambda connection: sqlite_records.delete(connection, collection, id, if_rev))
 
     async def delete_where(self, collection: Collection, where: Sequence[Condition]) -> int:
         """Delete the records that meet all conditions, all of them when there are none, and say how many."""
         clause = where_clause(collection, checked(where), None)
-        return await self._write(collection, lambda connection: records.delete_where(connection, collection, clause))
+        return await self._write(collection, lambda connection: sqlite_records.delete_where(connection, collection, clause))
 
     async def find(
         self,
@@ -152,19 +152,21 @@ class SqliteStore:
         clause = where_clause(collection, checked(where), canonical(text))
         if after is not None:
             clause = all_of([clause, after_clause(order, read_cursor(after, order))])
-        return await self._read(lambda connection: records.find(connection, collection, clause, order, limit, skip), Page())
+        return await self._read(
+            lambda connection: sqlite_records.find(connection, collection, clause, order, limit, skip), Page()
+        )
 
     async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
         """How many records meet all conditions."""
         clause = where_clause(collection, checked(where), canonical(text))
-        return await self._read(lambda connection: records.count(connection, collection, clause), 0)
+        return await self._read(lambda connection: sqlite_records.count(connection, collection, clause), 0)
 
     async def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
         """Say which collections changed, whoever changed them; see `Store.watch`."""
-        known = await self._threads_of(_READERS).run(records.versions)
+        known = await self._threads_of(_READERS).run(sqlite_records.versions)
         while True:
             await asyncio.sleep(every)
-            current = await self._threads_of(_READERS).run(records.versions)
+            current = await self._threads_of(_READERS).run(sqlite_records.versions)
             for name, version in current.items():
                 if version != known.get(name, 0):
                     yield Change(name, version)
@@ -202,8 +204,8 @@ class SqliteStore:
         try:
             with transaction(connection):
                 if collection not in self._ensured:
-                    records.ensure(connection, collection)
+                    sqlite_records.ensure(connection, collection)
                 yield
         except sqlite3.IntegrityError as error:
-            raise records.conflict(collection, error) from error
+            raise sqlite_records.conflict(collection, error) from error
         self._ensured.add(collection)

@@ -112,7 +112,7 @@ def connect(path: Path, *, timeout_s: float, durable: bool) -> sqlite3.Connectio
         sqlite3.Error: The file can't be opened, or is no database.
         StoreError: The place can't hold a database that several processes share.
     """
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=timeout_s, isolation_level=None)
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=timeout_s, isolation_level=None)
     try:
         _switch_to_wal(connection, path, timeout_s)
         connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
@@ -152,7 +152,7 @@ def prepare_file(path: Path) -> None:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise StoreError(
-            f"the store can't be created, {(error.strerror or 'it failed').lower()}: {path}",
+            f"the store can't be created, {(error.strerror or 'it failed').lower()}: {error.filename or path}",
             hint="choose a place that you can write to",
         ) from error
 

@@ -13,6 +13,7 @@ import enum
 import hashlib
 import json
 import math
+import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -266,6 +267,7 @@ _CONVERSIONS: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], object]
     (datetime, _plain_moment),
     ((date, time), lambda value: value.isoformat()),
     ((uuid.UUID, Decimal), str),
+    (os.PathLike, os.fspath),
     ((bytes, bytearray, memoryview), lambda value: base64.b64encode(value).decode()),
 )
 

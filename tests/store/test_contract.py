@@ -30,8 +30,8 @@ def record(number: int, **data: Any) -> Record:
     return Record(f"{number:024x}", data, run="r1", operation="fetch")
 
 
-async def put(store: Store, jobs: Collection, *datas: dict[str, Any]) -> list[Record]:
-    records = [record(number, **data) for number, data in enumerate(datas)]
+async def put(store: Store, jobs: Collection, *contents: dict[str, Any]) -> list[Record]:
+    records = [record(number, **data) for number, data in enumerate(contents)]
     await store.upsert_many(jobs, records)
     return records
 
@@ -127,7 +127,7 @@ async def test_a_created_record_is_read_as_it_was_returned(store: Store, jobs: C
 
 async def test_an_id_that_is_taken_is_a_conflict(store: Store, jobs: Collection) -> None:
     await store.create(jobs, record(1, title="a"))
-    with pytest.raises(Conflict, match="there is a record with this id already: jobs/0+1$"):
+    with pytest.raises(Conflict, match=r"there is a record with this id already: jobs/0+1$"):
         await store.create(jobs, record(1, title="b"))
     assert (await store.find(jobs)).items[0].data == {"title": "a"}
 
@@ -177,9 +177,7 @@ async def test_a_revision_that_moved_on_is_stale(store: Store, jobs: Collection)
 
 async def test_of_ten_writers_that_compare_and_swap_one_wins(store: Store, jobs: Collection) -> None:
     made = await store.create(jobs, record(1, n=0))
-    done = await asyncio.gather(
-        *(store.patch(jobs, made.id, {"n": n}, if_rev=1) for n in range(1, 11)), return_exceptions=True
-    )
+    done = await asyncio.gather(*(store.patch(jobs, made.id, {"n": n}, if_rev=1) for n in range(1, 11)), return_exceptions=True)
     won = [result for result in done if isinstance(result, Record)]
     assert len(won) == 1
     assert sum(isinstance(result, Stale) for result in done) == 9
@@ -208,7 +206,7 @@ async def test_an_upsert_counts_what_is_new_changed_and_equal(store: Store, jobs
 
 
 async def test_an_equal_record_gets_the_new_run_without_a_new_revision(store: Store, jobs: Collection) -> None:
-    (old,) = (await store.find(jobs, after=None)).items or [await store.create(jobs, record(1, n=1))]
+    old = await store.create(jobs, record(1, n=1))
     await store.upsert_many(jobs, [Record(old.id, {"n": 1}, run="r2", operation="clean")])
     new = await store.get(jobs, old.id)
     assert new == Record(old.id, {"n": 1}, 1, "r2", "clean", old.created, old.updated)
@@ -274,7 +272,8 @@ async def test_deleting_what_the_last_run_no_longer_made(store: Store, jobs: Col
 
 
 async def test_times_come_back_as_times_in_utc_to_the_millisecond(store: Store, jobs: Collection) -> None:
-    made = await store.create(jobs, record(1, posted=datetime(2026, 1, 1, 12, 0, 0, 123999, tzinfo=UTC), early=datetime(988, 2, 3)))  # noqa: DTZ001
+    naive = datetime(988, 2, 3)  # noqa: DTZ001
+    made = await store.create(jobs, record(1, posted=datetime(2026, 1, 1, 12, 0, 0, 123999, tzinfo=UTC), early=naive))
     assert made.data == {
         "posted": datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC),
         "early": datetime(988, 2, 3, tzinfo=UTC),
@@ -398,7 +397,7 @@ async def test_text_is_found_in_any_case_and_literally(store: Store, jobs: Colle
     assert await numbers(store, jobs, "title", "startswith", "a_") == [2]
 
 
-@pytest.mark.parametrize("prefix", ["a", "a\ud7ff".encode("utf-16", "surrogatepass").decode("utf-16"), "\U0010ffff", "a\U0010ffff", ""])
+@pytest.mark.parametrize("prefix", ["a", "a\ud7ff", "\U0010ffff", "a\U0010ffff", ""])
 async def test_a_prefix_may_end_at_the_edge_of_unicode(store: Store, jobs: Collection, prefix: str) -> None:
     titles = ["a", "b", "a\ud7ff", "a\ud7ffz", "a\ue000", "a\U0010ffff\U0010ffff", "\U0010ffff", "\U0010ffffx", "", "{"]
     await put(store, jobs, *({"title": title} for title in titles))
@@ -556,7 +555,7 @@ async def test_cursors_that_are_none_of_this_query_are_refused(store: Store, job
 
 @pytest.mark.parametrize(("limit", "skip"), [(0, 0), (-1, 0), (1, -1)])
 async def test_pages_that_make_no_sense_are_refused(store: Store, jobs: Collection, limit: int, skip: int) -> None:
-    with pytest.raises(StoreError, match="limit|skip"):
+    with pytest.raises(StoreError, match=r"limit|skip"):
         await store.find(jobs, limit=limit, skip=skip)
 
 

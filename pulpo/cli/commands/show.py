@@ -10,7 +10,7 @@ import typer
 from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pulpo.manifest.model import OperationSpec
 
@@ -86,16 +86,18 @@ def _known(kind: str, name: str, known: Any) -> None:
 
 
 def _show_one(context: typer.Context, kind: str, name: str, entries: Mapping[str, Any], format: Format) -> None:  # noqa: A002
-    from pulpo.manifest.yaml_write import dump_entry
+    from pulpo.manifest.layout import Layout, layout_at
+    from pulpo.manifest.yaml_write import block
 
     _known(kind, name, entries)
     if format is Format.JSON:
         context.obj.output.json({"name": name, **entries[name]})
     else:
-        context.obj.output.data(dump_entry(name, entries[name]))
+        layout = Layout(block=True, each=layout_at((f"{kind}s", name)))
+        context.obj.output.data(block({name: entries[name]}, layout, 0))
 
 
-def _show_all(context: typer.Context, rows: list[tuple[str, ...]], header: tuple[str, ...], format: Format) -> None:  # noqa: A002
+def _show_all(context: typer.Context, rows: Sequence[tuple[str, ...]], header: tuple[str, ...], format: Format) -> None:  # noqa: A002
     if format is Format.JSON:
         context.obj.output.json([dict(zip(header, row, strict=True)) for row in rows])
     elif rows:

@@ -1,0 +1,80 @@
+"""`pulpo run`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Texts = list[str] | None
+
+
+class Format(StrEnum):
+    """How the run is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(run)
+
+
+def run(
+    context: typer.Context,
+    flow: Annotated[str | None, typer.Argument(help="A flow, an operation, or `pipeline`.", show_default=False)] = None,
+    param: Annotated[
+        Texts, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter: limit=5, or fetch.limit=5.")
+    ] = None,
+    input: Annotated[  # noqa: A002 - the option's name
+        Texts, typer.Option("--input", "-i", metavar="M=@FILE|run:ID|latest", help="Where records of a model come from.")
+    ] = None,
+    select: Annotated[Texts, typer.Option(help="Only these: name, +name, name+, a glob, a flow, tag:x.")] = None,
+    from_: Annotated[Texts, typer.Option("--from", help="These and what is downstream of them.")] = None,
+    to: Annotated[Texts, typer.Option(help="These and what is upstream of them.")] = None,
+    only: Annotated[Texts, typer.Option(help="Exactly these.")] = None,
+    with_upstream: Annotated[bool, typer.Option("--with-upstream", help="Run what it needs from other flows, too.")] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on after the last finished operation of a run (or: latest).", show_default=False),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How the run is printed.")] = Format.TEXT,  # noqa: A002 - the option's name
+) -> None:
+    """Run a flow or an operation in this process, with the embedded store."""
+    from pulpo.cli.commands.runs import print_run
+    from pulpo.cli.progress import Progress
+    from pulpo.cli.running import Choice, parameters_from_text, run_flow
+    from pulpo.errors import UsageError
+
+    if flow is None and resume is None:
+        raise UsageError("which flow?", hint="`pulpo run pipeline` runs everything; `pulpo flows` lists the flows")
+    choice = Choice(tuple(select or ()), tuple(from_ or ()), tuple(to or ()), tuple(only or ()), with_upstream=with_upstream)
+    if resume is not None and (choice.is_part or with_upstream):
+        raise UsageError("--resume goes on with what the run had selected; it can't be selected anew")
+    output, cli = context.obj.output, context.obj.cli
+    parameters = partial(parameters_from_text, param or ())
+    with Progress(output) as progress:
+        record = run_flow(cli.project, flow, choice, parameters, _pairs(input or ()), resume, progress)
+    print_run(output, record, as_json=format is Format.JSON)
+    if not record.ok:
+        raise typer.Exit(1)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    from pulpo.errors import UsageError
+
+    pairs: dict[str, str] = {}
+    for text in texts:
+        model, equals, source = text.partition("=")
+        if not equals or not model:
+            raise UsageError(f"--input takes M=@FILE, M=run:ID or M=latest, not: {text}")
+        if model in pairs:
+            raise UsageError(f"--input {model} is given twice")
+        pairs[model] = source
+    return pairs

@@ -1,0 +1,111 @@
+"""`pulpo runs list` and `pulpo runs show`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from pulpo.cli.output import Output
+    from pulpo.run.record import RunRecord, StepRecord
+
+
+class Format(StrEnum):
+    """How runs are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option(help="How it is printed.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(help="List the runs, or show one.", invoke_without_command=True)
+    group.callback()(_default)
+    group.command("list")(list_)
+    group.command()(show)
+    app.add_typer(group, name="runs")
+
+
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_(context)
+
+
+def list_(context: typer.Context, limit: LimitOption = 20, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """List the latest runs, newest first."""
+    output = context.obj.output
+    runs = context.obj.cli.runs(limit=limit)
+    if format is Format.JSON:
+        output.json([_as_data(run) for run in runs])
+    elif runs:
+        rows = [(r.id, r.flow, r.state.value, _local(r.started), _took(r), _first_line(r.error)) for r in runs]
+        output.table(rows, ("run", "flow", "state", "started", "took", "error"))
+    else:
+        output.talk("there are no runs yet: `pulpo run pipeline` makes one")
+
+
+def show(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="Its id, the beginning of one, or `latest`.")] = "latest",
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
+) -> None:
+    """Show a run and its steps."""
+    print_run(context.obj.output, context.obj.cli.runs_show(run), as_json=format is Format.JSON)
+
+
+def print_run(output: Output, run: RunRecord, *, as_json: bool) -> None:
+    """A run and its steps, on stdout."""
+    if as_json:
+        output.json(_as_data(run))
+        return
+    rows = [(s.operation, s.state.value, _took(s), _records(s), _remark(s)) for s in run.steps]
+    output.table(rows, ("operation", "state", "took", "records", ""))
+    done = sum(s.state.value in ("completed", "reused") for s in run.steps)
+    output.data(f"\nrun {run.id} of {run.flow}: {run.state} in {_took(run)}, {done} of {len(run.steps)} operations")
+    if run.error:
+        output.data(f"\n{run.error}")
+    if run.state.value in ("failed", "cancelled", "crashed"):
+        output.data(f"\ngo on with: pulpo run {run.flow} --resume {run.id}")
+
+
+def _as_data(run: RunRecord) -> dict[str, object]:
+    return {"version": 1, **asdict(run)}
+
+
+def _local(time: dt.datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _took(timed: RunRecord | StepRecord) -> str:
+    from pulpo.cli.progress import seconds
+
+    return seconds((timed.finished - timed.started).total_seconds()) if timed.finished and timed.started else "-"
+
+
+def _records(step: StepRecord) -> str:
+    parts = []
+    for model, counts in step.counts.items():
+        if counts.made:
+            news = [f"{n} {word}" for n, word in ((counts.inserted, "new"), (counts.updated, "changed")) if n]
+            parts.append(f"{counts.made} {model}" + (f" ({', '.join(news)})" if news else ""))
+    return ", ".join(parts) or "-"
+
+
+def _remark(step: StepRecord) -> str:
+    remarks = [f"{step.attempts} tries"] if step.attempts > 1 else []
+    remarks += [f"{step.failures} records dropped"] if step.failures else []
+    remarks += [f"from run {step.reused_from}"] if step.reused_from else []
+    return ", ".join([*remarks, *([_first_line(step.error)] if step.error else [])])
+
+
+def _first_line(text: str | None) -> str:
+    return text.splitlines()[0] if text else ""

@@ -1,0 +1,275 @@
+"""Failures: retries, time limits, what is skipped, what goes on, and what is never called completed."""
+
+import asyncio
+import dataclasses
+import sys
+import threading
+import time
+
+import pytest
+
+from pulpo.run.history import get_run
+from pulpo.store.base import StoreError
+from tests.run.workshop import Job, Mode, Note, Output, many, states, step_of, takes
+
+
+def failing(*_, **__):
+    raise ValueError("no such page")
+
+
+async def test_what_waits_for_a_failed_step_is_skipped_and_all_else_goes_on(project):
+    project.step("a.bad", failing, out="Job")
+    project.step("a.good", lambda: Note(text="n"), out="Note")
+    project.step("b.next", lambda job: job, takes("job", "Job", sources=["a.bad"]), out="Job")
+    project.step("c.last", lambda: None, after=["b.next"])
+    project.step("b.other", lambda note: None, takes("note", "Note", sources=["a.good"]))
+    run = await project.run()
+    assert run.state == "failed"
+    assert states(run) == {
+        "a.bad": "failed", "a.good": "completed", "b.next": "skipped", "c.last": "skipped", "b.other": "completed",
+    }  # fmt: skip
+    assert step_of(run, "c.last").error == "skipped: b.next did not complete"
+    assert await get_run(project.store, run.id) == run
+
+
+async def test_an_error_shows_the_users_own_frames_and_no_others(project):
+    project.step("a.bad", failing)
+    run = await project.run()
+    first, *frames = step_of(run, "a.bad").error.splitlines()
+    assert first == "ValueError: no such page"
+    assert len(frames) == 1
+    assert frames[0].strip().startswith("tests/run/test_run_failures.py:")
+    assert frames[0].endswith(" in failing")
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_call_is_retried_with_growing_pauses_until_it_works(project, is_async):
+    tries = []
+
+    def flaky():
+        tries.append(time.monotonic())
+        if len(tries) < 3:
+            raise OSError("not yet")
+        return Job(url="a")
+
+    async def asynchronous():
+        return flaky()
+
+    project.step("a.flaky", asynchronous if is_async else flaky, out="Job", retries=5, retry_delay=0.02)
+    run = await project.run()
+    assert run.ok
+    assert step_of(run, "a.flaky").attempts == 3
+    assert [(e.attempt, e.message) for e in project.events if e.kind == "retried"] == [
+        (2, "OSError: not yet"),
+        (3, "OSError: not yet"),
+    ]
+    assert tries[1] - tries[0] >= 0.02
+    assert tries[2] - tries[1] >= 0.04
+
+
+async def test_each_try_of_an_updater_gets_fresh_records(project):
+    seen = []
+
+    def update(job):
+        seen.append(job.salary)
+        job.salary += 1
+        if len(seen) == 1:
+            raise ValueError("half way")
+        return job
+
+    project.step("a.fetch", lambda: Job(url="a"), out="Job")
+    project.step("b.update", update, takes("job", "Job", sources=["a.fetch"]), out="Job", retries=1, retry_delay=0)
+    assert (await project.run()).ok
+    assert seen == [0, 0]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("mapped", [True, False])
+async def test_a_call_that_takes_too_long_fails(project, is_async, mapped):
+    release = threading.Event()
+
+    async def asynchronous(job=None):
+        await asyncio.Event().wait()
+
+    def sync(job=None):
+        release.wait(10)
+
+    project.step("a.fetch", lambda: Job(url="a"), out="Job")
+    arguments = [takes("job", "Job", Mode.EACH, ["a.fetch"])] if mapped else []
+    project.step("b.slow", asynchronous if is_async else sync, *arguments, timeout=0.05)
+    async with asyncio.timeout(5):
+        run = await project.run()
+    release.set()
+    assert step_of(run, "b.slow").error == "took longer than 0.05 s"
+    assert states(run)["b.slow"] == "failed"
+
+
+async def test_a_time_out_of_the_users_own_is_told_from_ours(project):
+    async def own():
+        raise TimeoutError("the site is down")
+
+    project.step("a.own", own, timeout=5)
+    assert step_of(await project.run(), "a.own").error.startswith("TimeoutError: the site is down")
+
+
+async def test_abandoned_threads_do_not_block_the_ones_behind_them(project):
+    release = threading.Event()
+    for i in range(40):
+        project.step(f"a.stuck{i:02}", lambda: release.wait(20), timeout=0.05, on_error="skip")
+    project.step("b.after", lambda: None, after=["a.stuck00"])
+    async with asyncio.timeout(8):
+        run = await project.run()
+    release.set()
+    assert states(run)["b.after"] == "completed"
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_records_whose_call_fails_are_dropped_and_counted_with_on_error_skip(project, is_async):
+    def clean(job):
+        if int(job.url) % 3 == 0:
+            raise ValueError(f"bad {job.url}")
+        return {"url": job.url}
+
+    async def asynchronous(job):
+        return clean(job)
+
+    project.step("a.fetch", lambda: [Job(url=str(i)) for i in range(10)], out=many("Job"))
+    each = takes("job", "Job", Mode.EACH, ["a.fetch"])
+    project.step("b.clean", asynchronous if is_async else clean, each, out="Clean", on_error="skip")
+    run = await project.run()
+    step = step_of(run, "b.clean")
+    assert run.ok
+    assert (step.state, step.failures, step.counts["Clean"].made) == ("completed", 4, 6)
+    assert step.error.startswith("ValueError: bad 0\n")
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_the_first_failing_record_fails_the_step_and_stops_the_rest(project, is_async):
+    calls = []
+
+    def clean(job):
+        calls.append(job.url)
+        raise ValueError("bad")
+
+    async def asynchronous(job):
+        clean(job)
+
+    project.step("a.fetch", lambda: [Job(url=str(i)) for i in range(1000)], out=many("Job"))
+    each = takes("job", "Job", Mode.EACH, ["a.fetch"])
+    project.step("b.clean", asynchronous if is_async else clean, each, out="Clean", concurrency=2)
+    run = await project.run()
+    assert states(run)["b.clean"] == "failed"
+    assert len(calls) <= 4
+    assert await project.records("Clean") == []
+
+
+async def test_consumers_go_on_without_a_step_that_may_fail_where_they_can(project):
+    got = {}
+
+    def note(name):
+        def function(jobs):
+            got[name] = jobs
+
+        return function
+
+    project.step("a.bad", failing, out="Job", on_error="skip")
+    project.step("a.good", lambda: Job(url="a"), out="Job")
+    both = ["a.bad", "a.good"]
+    project.step("b.all", note("all"), takes("jobs", "Job", Mode.ALL, both))
+    project.step("b.keyed", note("keyed"), takes("jobs", "Job", Mode.KEYED, both))
+    project.step("b.each", note("each"), takes("jobs", "Job", Mode.EACH, both))
+    project.step("b.option", note("option"), takes("jobs", "Job", sources=["a.bad"], optional=True))
+    project.step("b.needs", note("needs"), takes("jobs", "Job", sources=["a.bad"]), out=Output("Note", optional=True))
+    project.step("c.beyond", note("beyond"), takes("jobs", "Note", Mode.ALL, ["b.needs"]))
+    run = await project.run()
+    assert run.ok
+    job = Job(url="a")
+    assert got == {"all": [job], "keyed": {"a.good": job}, "each": job, "option": None, "beyond": []}
+    assert states(run)["a.bad"] == "failed"
+    assert states(run)["b.needs"] == "skipped"
+
+
+async def test_one_record_asked_for_and_several_there_is_an_error(project):
+    project.step("a.fetch", lambda: [Job(url="a"), Job(url="b")], out=many("Job"))
+    project.step("b.one", lambda job: None, takes("job", "Job", sources=["a.fetch"]))
+    assert step_of(await project.run(), "b.one").error == "one Job is asked for and 2 came in: job"
+
+
+class Refusing:
+    """The real store, but for one collection that takes nothing more after so many writes."""
+
+    def __init__(self, store, collection, records=lambda rows: True):
+        self._store, self._collection, self._refuses = store, collection, records
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def upsert_many(self, collection, rows):
+        rows = list(rows)
+        if collection.name == self._collection and self._refuses(rows):
+            raise StoreError("no room for these records")
+        return await self._store.upsert_many(collection, rows)
+
+
+async def test_a_step_whose_records_can_not_be_stored_has_failed_and_the_others_have_not(project):
+    real = project.store
+    project.store = Refusing(real, "Job", lambda rows: any(row.data["url"] == "bad" for row in rows))
+    for name in ("bad", "good", "fine"):
+        project.step(f"a.{name}", lambda url=name: Job(url=url), out="Job")
+    project.step("b.needs", lambda: 1 / 0, after=["a.bad"], models_in=["Job"])
+    run = await project.run()
+    project.store = real
+    assert run.state == "failed"
+    assert states(run) == {"a.bad": "failed", "a.good": "completed", "a.fine": "completed", "b.needs": "skipped"}
+    assert step_of(run, "a.bad").error == "what it made can't be stored: no room for these records"
+    assert [r["url"] for r in await project.data("Job")] == ["fine", "good"]
+    assert await get_run(real, run.id) == run
+
+
+async def test_the_last_step_of_a_run_can_still_fail_when_it_is_stored(project):
+    project.step("a.huge", lambda: Job(url="a", salary=2**70), out="Job")
+    run = await project.run()
+    assert run.state == "failed"
+    assert "64 bits" in run.error
+
+
+async def test_a_history_that_can_not_be_written_ends_the_run_with_the_stores_error(project):
+    released = asyncio.Event()
+
+    async def endless():
+        await released.wait()
+
+    project.store = Refusing(project.store, "pulpo_steps")
+    project.step("a.endless", endless)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreError, match="no room"):
+            await project.run()
+
+
+async def test_an_operation_that_exits_the_interpreter_only_fails(project):
+    async def leave():
+        sys.exit(3)
+
+    project.step("a.async", leave)
+    project.step("a.sync", lambda: sys.exit(3))
+    run = await project.run()
+    assert set(states(run).values()) == {"failed"}
+    assert step_of(run, "a.async").error.startswith("SystemExit: 3")
+
+
+async def test_an_operation_that_cancels_itself_only_fails(project):
+    async def cancel():
+        raise asyncio.CancelledError
+
+    project.step("a.cancel", cancel)
+    project.step("b.next", lambda: None)
+    run = await project.run()
+    assert states(run) == {"a.cancel": "failed", "b.next": "completed"}
+
+
+async def test_a_long_chain_of_skipped_steps_is_no_problem(project):
+    bad = project.step("s.s0000", failing)
+    for i in range(1, 3000):
+        project.steps.append(dataclasses.replace(bad, operation=f"s.s{i:04}", after=(f"s.s{i - 1:04}",)))
+    run = await project.run()
+    assert sum(state == "skipped" for state in states(run).values()) == 2999
