@@ -39,6 +39,7 @@ def build() -> Any:
         name="pulpo",
         help="Typed functions become a reviewed manifest, and the manifest becomes pipelines and the services around them.",
         no_args_is_help=True,
+        rich_markup_mode=None,  # help in plain text: Rich would take longer to import than everything else
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

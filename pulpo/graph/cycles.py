@@ -37,9 +37,7 @@ def shortest_cycles(successors: Mapping[str, Collection[str]]) -> list[list[str]
     for component in strong_components(successors):
         members = set(component)
         inside = {node: sorted(members.intersection(successors[node])) for node in component}
-        cycle = next(([node] for node in component if node in inside[node]), None) or _Search(inside).shortest()
-        first = cycle.index(min(cycle))
-        cycles.append(cycle[first:] + cycle[:first])
+        cycles.append(next(([node] for node in component if node in inside[node]), None) or _Search(inside).shortest())
     return sorted(cycles)
 
 

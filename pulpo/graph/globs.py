@@ -30,7 +30,7 @@ def matching(pattern: str, names: Sequence[str]) -> Sequence[str]:
     # Names hold ASCII letters, digits, `_` and `.` only, so all that begin with the prefix sort before prefix + "\x7f".
     stop = bisect_left(names, prefix + "\x7f")
     if pattern == prefix + "*" and (not prefix or prefix.endswith(".")):
-        return [name for name in names[start:stop] if len(name) > len(prefix)]
+        return names[start:stop]
     regex = _regex(pattern)
     return [name for name in names[start:stop] if regex.fullmatch(name)]
 

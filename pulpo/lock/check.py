@@ -68,7 +68,7 @@ def _drift(project: Project, document: Document, found: list[Diagnostic]) -> lis
     from pulpo.lock.update import derive
 
     try:
-        derived = derive(project)
+        derived = derive(project, document)
     except DiagnosticsError as error:
         return list(error.diagnostics)
     known = {d.path for d in found}

@@ -37,14 +37,10 @@ class LockResult:
     """What `pulpo lock` found, and did."""
 
     manifest: Manifest
-    #: The file as it should be.
-    text: str
     #: What differs from the file as it is.
     changes: tuple[Difference, ...]
-    #: Warnings and notes, sorted by place.
+    #: Sorted by place; only warnings and notes where `lock` gave the result.
     diagnostics: tuple[Diagnostic, ...]
-    #: Lines of the file, such as comments, that writing it would lose.
-    lost: tuple[str, ...] = ()
     written: bool = False
 
     @property
@@ -70,46 +66,34 @@ def lock(project: Project, *, check: bool = False, force: bool = False, prune: b
             writing would lose what a person wrote (PLP305). The file is as it was.
         PulpoError: A module can't be imported, or the file can't be read or written.
     """
-    result = derive(project, force=force, prune=prune)
+    document = load(project.lock_path, file=project.lock_shown)[1] if project.lock_path.exists() else None
+    result = derive(project, document, force=force, prune=prune)
     if found := errors(result.diagnostics):
         raise DiagnosticsError(found)
     if check or not result.stale:
         return result
-    if result.lost and not force:
-        lines = "".join(f"\n    {line.strip()}" for line in result.lost[:20])
-        raise DiagnosticsError(
-            [
-                Diagnostic(
-                    "PLP305",
-                    f"writing the lock would lose {len(result.lost)} lines that a person wrote:{lines}",
-                    hint="`pulpo lock --force` writes it all the same; settings that were edited are kept either way",
-                )
-            ]
-        )
-    return replace(result, written=save(project.lock_path, result.text))
+    if document is not None and not force:
+        _refuse_loss(document)
+    return replace(result, written=save(project.lock_path, dumps(result.manifest.data())))
 
 
-def derive(project: Project, *, force: bool = False, prune: bool = False) -> LockResult:
-    """What the lock should say; errors are among the diagnostics, and nothing is written.
+def derive(project: Project, document: Document | None, *, force: bool = False, prune: bool = False) -> LockResult:
+    """What the lock should say, given the one there is; errors are among the diagnostics, and nothing is written.
 
     Raises:
-        PulpoError: A module can't be imported, or the file is there and can't be read.
+        DiagnosticsError: Declarations have errors.
+        PulpoError: A module can't be imported.
     """
-    document = load(project.lock_path, file=project.lock_shown)[1] if project.lock_path.exists() else None
     file: dict[str, Any] = document.data if document else {}
     code = read_code(project, file)
-    merged = merge(code, file, project={"name": project.name, "modules": _modules(project, file)}, force=force, prune=prune)
     if found := errors(code.diagnostics):
         raise DiagnosticsError(_located(found, code, None))
+    merged = merge(code, file, project={"name": project.name, "modules": _modules(project, file)}, force=force, prune=prune)
     manifest, more = _resolved(merged.data)
-    data = manifest.data()
-    text = dumps(data)
     return LockResult(
         manifest,
-        text,
-        tuple(differences(file, data)) if document else (Difference((), None, "a new file"),),
+        tuple(differences(file, manifest.data())) if document else (Difference((), None, "a new file"),),
         tuple(sorted(_located([*code.diagnostics, *merged.diagnostics, *more], code, document), key=lambda d: d.sort_key)),
-        _lost(document) if document else (),
     )
 
 
@@ -141,7 +125,9 @@ def _resolved(data: dict[str, Any]) -> tuple[Manifest, list[Diagnostic]]:
     if errors(found):
         return manifest, found
     split = segments(dataflow)
-    return Manifest.model_validate(split.apply(manifest.data())), [*found, *split.diagnostics]
+    if split.flows or any(flow.segments for flow in manifest.flows.values()):
+        manifest = Manifest.model_validate(split.apply(manifest.data()))
+    return manifest, [*found, *split.diagnostics]
 
 
 def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | None) -> list[Diagnostic]:
@@ -156,7 +142,18 @@ def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | No
     return [place(d) for d in found]
 
 
-def _lost(document: Document) -> tuple[str, ...]:
-    """Lines of the file that hold a comment, an anchor or an alias, and that writing it canonically would lose."""
+def _refuse_loss(document: Document) -> None:
+    """Raise PLP305 where the file has comments, anchors or aliases that the canonical text would not have."""
     kept = set(dumps(document.data).splitlines())
-    return tuple(line for line in document.text.splitlines() if line not in kept and _BY_HAND.search(_QUOTED.sub("", line)))
+    lost = [line for line in document.text.splitlines() if line not in kept and _BY_HAND.search(_QUOTED.sub("", line))]
+    if lost:
+        lines = "".join(f"\n    {line.strip()}" for line in lost[:20])
+        raise DiagnosticsError(
+            [
+                Diagnostic(
+                    "PLP305",
+                    f"writing the lock would lose {len(lost)} lines that a person wrote:{lines}",
+                    hint="`pulpo lock --force` writes it all the same; settings that were edited are kept either way",
+                )
+            ]
+        )

@@ -11,6 +11,7 @@ the same where libyaml is missing, ten times slower.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import math
 import re
@@ -70,7 +71,7 @@ _PLAIN_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """A YAML file, read: its data, and where each part of it stands."""
 
@@ -78,15 +79,20 @@ class Document:
     text: str = field(repr=False)
     #: Plain dicts, lists, strings, numbers, booleans and None; nothing in it is shared.
     data: Any = field(repr=False)
-    #: The root of ruamel.yaml's node tree.
-    root: Node = field(repr=False, compare=False)
+
+    # Parsed again by the first who asks for a place: few do, and half a million nodes kept alive cost the garbage collector,
+    # at the latest at exit, more than that.
+    @functools.cached_property
+    def _root(self) -> Node:
+        with collector_paused():
+            return _compose(self.text, self.file)
 
     def locate(self, path: Path, *, key: bool = False) -> Place:
         """The place of a value: where it begins if that is the line of its key, else its key.
 
         Of a path that does not exist, the place of its nearest ancestor's key. `key` asks for the key in any case.
         """
-        found: tuple[Node | None, Node] = (None, self.root)
+        found: tuple[Node | None, Node] = (None, self._root)
         for part in path:
             child = _child(found[1], part)
             if child is None:
@@ -107,12 +113,11 @@ def read(text: str, file: str) -> Document:
     """
     check_text(text, file)
     with collector_paused():
-        root = _compose(text, file)
         builder = _Builder(file, budget=max(_NODES, _GROWTH * len(text)))
-        data = builder.build(root)
+        data = builder.build(_compose(text, file))
     if builder.problems:
         raise DiagnosticsError(builder.problems)
-    return Document(file, text, data, root)
+    return Document(file, text, data)
 
 
 @contextlib.contextmanager

@@ -95,6 +95,8 @@ class Codec:
             return self.adapter.validate_json(to_json(data), by_name=True, by_alias=False)
         except ValidationError as error:
             raise _wrong(error) from error
+        except Exception as error:
+            raise WrongRecordError("", describe(error)) from error
 
     def dump(self, record: object) -> Data:
         """A record's data, by field name, without what is computed."""

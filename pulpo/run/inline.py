@@ -63,7 +63,7 @@ async def execute(
     part = flow if asked.selection is None else restricted(flow, _known(flow, asked.selection))
     started = now()
     run = run_id or new_run_id(started)
-    plan = await _plan(part, asked, earlier, models=models, store=store, run=run, on_event=on_event or _nobody)
+    plan = await _plan(part, asked, earlier, models=models, store=store, run=run, on_event=on_event)
     record = RunRecord(
         id=run,
         flow=flow.name,
@@ -77,7 +77,7 @@ async def execute(
         operations=part.operations,
         process=Process.current(),
     )
-    return await _carry_out(part, plan, record, store, on_event or _nobody)
+    return await _carry_out(part, plan, record, store, on_event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,6 @@ class _Plan:
     reused: Mapping[str, Reused]
     search: Search
     outside: Outside
-
-
-def _nobody(_: Event) -> None:
-    """Nobody listens."""
 
 
 def _known(flow: FlowDefinition, selection: Collection[str]) -> frozenset[str]:
@@ -130,7 +126,7 @@ async def _plan(
     models: Mapping[str, ModelSpec],
     store: Store,
     run: str,
-    on_event: Listener,
+    on_event: Listener | None,
 ) -> _Plan:
     root = earlier.root if earlier else run
     before = earlier.parameters if earlier else {}
@@ -151,10 +147,11 @@ async def _plan(
     return _Plan(root, parameters, kept | given, codecs, ready, reused, search, outside)
 
 
-async def _carry_out(flow: FlowDefinition, plan: _Plan, record: RunRecord, store: Store, on_event: Listener) -> RunRecord:
+async def _carry_out(flow: FlowDefinition, plan: _Plan, record: RunRecord, store: Store, on_event: Listener | None) -> RunRecord:
     await store.upsert_many(RUNS, [Record(record.id, record.data(), run=record.id)])
     await keep_files(store, record.id, plan.files)
-    on_event(Event("run", record.id, message=record.state.value))
+    if on_event is not None:
+        on_event(Event("run", record.id, message=record.state.value))
     steps = Steps(
         flow, plan.ready, plan.reused, run=record.id, store=store, codecs=plan.codecs, search=plan.search,
         given=plan.outside.given, on_event=on_event,
@@ -168,15 +165,18 @@ async def _carry_out(flow: FlowDefinition, plan: _Plan, record: RunRecord, store
         with contextlib.suppress(Exception):  # the error that is on its way matters more
             await _conclude(store, record, steps, State.FAILED, on_event, describe(error))
         raise
-    return await _conclude(store, record, steps, State.FAILED if steps.errors() else State.COMPLETED, on_event)
+    return await _conclude(store, record, steps, State.FAILED if steps.board.errors() else State.COMPLETED, on_event)
 
 
 async def _conclude(
-    store: Store, record: RunRecord, steps: Steps, state: State, on_event: Listener, error: str | None = None
+    store: Store, record: RunRecord, steps: Steps, state: State, on_event: Listener | None, error: str | None = None
 ) -> RunRecord:
     """Stores how the run ended."""
-    problems = [*([error] if error else []), *steps.errors()]
-    ended = dataclasses.replace(record, state=state, finished=now(), error="\n\n".join(problems) or None, steps=steps.records())
+    problems = [*([error] if error else []), *steps.board.errors()]
+    ended = dataclasses.replace(
+        record, state=state, finished=now(), error="\n\n".join(problems) or None, steps=steps.board.records()
+    )
     await store.upsert_many(RUNS, [Record(ended.id, ended.data(), run=ended.id)])
-    on_event(Event("run", ended.id, message=state.value))
+    if on_event is not None:
+        on_event(Event("run", ended.id, message=state.value))
     return ended

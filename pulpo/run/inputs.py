@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from pulpo.manifest.model import Mode
 from pulpo.names import did_you_mean
 from pulpo.run.batch import Batch
 from pulpo.run.codec import Codec, WrongRecordError
-from pulpo.run.events import Event
+from pulpo.run.events import Event, Listener
 from pulpo.run.history import Stored, every, last_stored, load, require_run, stored_in
 from pulpo.run.intake import Given
 from pulpo.run.record import INPUTS
@@ -63,7 +63,7 @@ class Search:
     earlier: Mapping[str, str]
     #: Records of its files, by model.
     files: Mapping[str, Sequence[Mapping[str, Any]]]
-    tell: Callable[[Event], None]
+    tell: Listener | None
 
     async def all(self, steps: Sequence[Step], needed: Iterable[Step]) -> Outside:
         """The records of all outside inputs of the steps that are `needed`.
@@ -195,7 +195,8 @@ class Search:
     def _tell_outside(self, operation: str, argument: Argument, message: str, found: Stored | None = None) -> None:
         age = (now() - found.started).total_seconds() if found else None
         source = found.run if found else None
-        self.tell(Event("outside", self.run, operation, message, model=argument.model, source=source, age=age))
+        if self.tell is not None:
+            self.tell(Event("outside", self.run, operation, message, model=argument.model, source=source, age=age))
 
 
 async def keep_files(store: Store, run: str, choices: Mapping[str, InputChoice]) -> None:

@@ -29,7 +29,7 @@ Sources = Callable[[str], "list[Made] | None"]
 _NEVER = threading.Event()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """What came of a step: what it made, or the error that it failed with."""
 
@@ -56,7 +56,7 @@ class Performer:
     given: Mapping[Slot, Given]
     threads: Threads
     run: str
-    tell: Listener
+    tell: Listener | None
 
     async def perform(self, ready: ReadyStep, sources: Sources) -> Result:
         """Does the step.
@@ -125,7 +125,9 @@ class Performer:
         return on_progress
 
     def _tell_from_anywhere(self, event: Event) -> None:
-        self.threads.on_loop(lambda: self.tell(event))
+        tell = self.tell
+        if tell is not None:
+            self.threads.on_loop(lambda: tell(event))
 
 
 def _from_steps(argument: Argument, sources: Sources) -> dict[str, Batch]:

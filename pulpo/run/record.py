@@ -111,7 +111,7 @@ class StepRecord:
             "run": run,
             "operation": self.operation,
             "entrypoint": self.entrypoint,
-            "state": self.state.value,
+            "state": str(self.state),
             "attempts": self.attempts,
             "outputs": list(self.outputs),
         }

@@ -14,7 +14,7 @@ from pulpo.run.storing import BATCH, Finished, Outcome, store_made, upsert
 from pulpo.store.base import Record, Store
 
 #: Seconds that what is finished waits for more before it is stored.
-LINGER = 0.05
+LINGER = 0.1
 
 
 class Ledger(Protocol):

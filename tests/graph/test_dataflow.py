@@ -120,6 +120,17 @@ def test_an_updater_in_the_store_takes_its_place_in_the_chain():
     assert analyze(locked(last)).order() == ("make", "tidy", "fix", "read", "use")
 
 
+def test_an_updater_waits_for_who_writes_the_store():
+    operations = {"make": operation(returns="M"), "write": operation(models_out=["M"]), "tidy": operation({"x": "M"}, "M")}
+    assert edges(operations) == [("make", "tidy", "M", "value"), ("write", "tidy", "M", "order")]
+
+
+def test_values_wait_for_the_last_updater_in_the_store():
+    fix = operation(models_in=["M"], models_out=["M"])
+    operations = {"make": operation(returns="M"), "one": fix, "two": fix, "use": operation({"x": "M"})}
+    assert analyze(locked(operations)).dependencies["use"] == ("make", "two")
+
+
 # Updaters
 
 

@@ -44,12 +44,12 @@ def test_one_producer_with_two_outputs_of_the_model_gives_each():
 
 def test_what_runs_once_per_record_gives_many():
     operations = {
-        "a": operation(returns="list[M]"),
-        "b": operation({"x": "M"}, "N"),
-        "c": operation({"x": "N"}, "O"),
-        "d": operation({"x": "O"}),
+        "d": operation(returns="list[M]"),
+        "c": operation({"x": "M"}, "N"),
+        "b": operation({"x": "N"}, "O"),
+        "a": operation({"x": "O"}),
     }
-    assert [bind(operations, name, "x").mode for name in "bcd"] == [Mode.EACH] * 3
+    assert [bind(operations, name, "x").mode for name in "abc"] == [Mode.EACH] * 3
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,12 @@ def test_an_optional_parameter_may_find_no_producer():
     assert bind(operations, "m", "b") == Binding(Mode.ONE, ())
 
 
+def test_a_parameter_that_needs_a_producer_comes_before_an_optional_one():
+    operations = {"a.b.f": operation(returns="M"), "m": operation({"a": "M | None", "b": "M"})}
+    assert bind(operations, "m", "b").sources == ("a.b.f",)
+    assert bind(operations, "m", "a").sources == ()
+
+
 def test_two_ways_to_match_are_an_error():
     [problem] = problems({"a.b.f": operation(returns="M"), "b.a.f": operation(returns="M"), "m": operation({"a": "M", "b": "M"})})
     assert problem.code == "PLP204"
@@ -196,6 +202,7 @@ def test_a_record_beside_lists_takes_every_producer():
         ("scraping.**.fetch", ("scraping.linkedin.fetch", "scraping.linkedin.old.fetch", "scraping.stepstone.fetch")),
         ("*", ("other.make", "scraping.linkedin.fetch", "scraping.linkedin.old.fetch", "scraping.stepstone.fetch")),
         ("*.make", ("other.make",)),
+        ("*.linkedin.*", ("scraping.linkedin.fetch", "scraping.linkedin.old.fetch")),
         (".*", ("other.make",)),
         (".make", ("other.make",)),
         ("scraping.step*.fetch", ("scraping.stepstone.fetch",)),
@@ -391,6 +398,34 @@ def test_an_updater_that_chooses_another_one_comes_after_it():
     }
     assert bind(operations, "b", "x").sources == ("make",)
     assert bind(operations, "a", "x").sources == ("b",)
+
+
+def test_updaters_that_choose_their_whole_flow_keep_the_order_of_the_lock():
+    operations = {
+        "a.second": operation({"x": ("M", ".*")}, "M"),
+        "a.first": operation({"x": ("M", ".*")}, "M"),
+        "a.make": operation(returns="M"),
+    }
+    assert bind(operations, "a.second", "x").sources == ("a.make",)
+    assert bind(operations, "a.first", "x").sources == ("a.second",)
+
+
+def test_a_pattern_takes_all_that_is_there_of_several_updaters():
+    operations = FETCHERS | {
+        f"scraping.{site}.fix": operation({"x": ("RawJob", ".fetch")}, "RawJob") for site in ("linkedin", "stepstone")
+    }
+    operations["use"] = operation({"x": ("list[RawJob]", "scraping.*")})
+    assert bind(operations, "use", "x").sources == ("scraping.linkedin.fix", "scraping.stepstone.fix")
+
+
+def test_a_writer_orders_the_updaters_around_it():
+    operations = {
+        "b": operation({"x": "M"}, "M"),
+        "c": operation({"x": ("M", "make")}, "M"),
+        "make": operation(returns="M"),
+        "write": operation(models_out=["M"], after=["c"]),
+    }
+    assert bind(operations, "b", "x").sources == ("c",)
 
 
 def test_an_updater_in_the_store_leaves_the_values_where_they_are():

@@ -37,6 +37,11 @@ def test_a_flow_that_is_re_entered_is_split_and_the_path_told():
     assert [place.path for place in problem.related] == [("operations", "b.y"), ("operations", "a.z")]
 
 
+def test_the_path_that_is_told_leaves_the_flow():
+    [problem] = split(chain("a.x", "a.w", "a.v", "b.y", "a.z")).diagnostics
+    assert problem.message.endswith(": a.v → b.y → a.z")
+
+
 def test_a_standalone_operation_between_splits_too():
     assert split(chain("a.x", "y", "a.z")).flows == {"a": (("a.x",), ("a.z",))}
 
@@ -108,6 +113,11 @@ def test_a_flow_that_is_split_no_longer_loses_its_segments_and_an_empty_entry():
     assert recorded.data()["flows"] == flows
 
 
+def test_recording_keeps_the_order_of_the_flows():
+    recorded = locked(chain("b.x", "c", "b.y", "a.x"), flows={"b": {"segments": [["b.x", "b.y"]]}, "a": {"tags": ["t"]}})
+    assert list(segments(analyze(recorded)).apply(recorded.data())["flows"]) == ["b", "a"]
+
+
 def test_no_flows_section_comes_from_nothing():
     recorded = locked(chain("a.x", "a.y"))
     assert "flows" not in segments(analyze(recorded)).apply(recorded.data())
@@ -151,6 +161,12 @@ def test_members_of_a_flow_with_missing_segments_are_refused():
         members(locked(chain("a.x", "b.y", "a.z", "c.w")), "pipeline")
     assert {problem.path for problem in error.value.diagnostics} == {("flows", "a", "segments"), ("flows", "b", "segments")}
     assert codes(error.value.diagnostics) == ["PLP301", "PLP301"]
+
+
+def test_members_of_operations_that_wait_for_each_other_are_refused():
+    recorded = locked({"a.x": operation({"n": "N"}, "M"), "b.y": operation({"m": "M"}, "N")})
+    with pytest.raises(DiagnosticsError, match="PLP206"):
+        members(recorded, "pipeline")
 
 
 def test_members_of_a_flow_with_an_operation_in_no_segment_are_refused():

@@ -72,7 +72,7 @@ def test_problems_of_the_code_come_with_its_places(jobs):
     jobs.lock()
     jobs.operations += '\n@operation("parsing.loop")\ndef loop(x: "Missing") -> None: ...\n'
     (problem,) = jobs.check()
-    assert (problem.code, problem.place.file, problem.place.line) == ("PLP112", "jobs/operations.py", 14)
+    assert (problem.code, problem.place.file, problem.place.line) == ("PLP112", "jobs/operations.py", 13)
 
 
 @pytest.mark.parametrize(

@@ -437,6 +437,13 @@ async def test_what_the_store_keeps_itself_can_be_asked_for(store: Store, jobs: 
     assert await numbers(store, jobs, "_id", "has", "x") == []
 
 
+async def test_a_string_that_looks_like_a_stored_time_is_none(store: Store, jobs: Collection) -> None:
+    await put(store, jobs, {"v": '{"$d":"2026-01-01T00:00:00.000Z"}'}, {"v": NEW_YEAR})
+    assert await numbers(store, jobs, "v", "eq", NEW_YEAR) == [1]
+    assert await numbers(store, jobs, "v", "in", [NEW_YEAR]) == [1]
+    assert await numbers(store, jobs, "v", "gte", NEW_YEAR) == [1]
+
+
 async def test_a_long_list_is_no_problem(store: Store, jobs: Collection) -> None:
     await put(store, jobs, {"n": 1, "s": "a"}, {"n": -1, "s": "b"})
     assert await numbers(store, jobs, "n", "in", list(range(50_000))) == [0]

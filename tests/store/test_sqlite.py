@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pulpo.store.base import Collection, Index, Record, Sort, Store, StoreError
+from pulpo.store.base import Collection, Conflict, Index, Record, Sort, Store, StoreError
 from pulpo.store.sqlite import SqliteStore
 
 JOBS = Collection("jobs", indexes=(Index(("company",)), Index(("posted", "salary"))), text=("title",))
@@ -39,7 +39,7 @@ def sqlite(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def run(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Code in a process of its own that has imported what a store needs."""
     prelude = """
         import asyncio, os, sys
@@ -50,13 +50,8 @@ def run(code: str, *arguments: str, **options: object) -> subprocess.CompletedPr
     """
     text = textwrap.dedent(prelude) + textwrap.dedent(code)
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", text, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        **options,
-    )  # type: ignore[call-overload]
+        [sys.executable, "-W", "error", "-c", text, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 # The file
@@ -251,6 +246,34 @@ async def test_a_lock_that_another_process_keeps_is_an_error_in_the_end(tmp_path
                 assert await second.count(JOBS) == 1
             other.execute("rollback")
         await store.create(JOBS, Record("b", {}))
+
+
+async def test_a_fresh_file_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with sqlite(path) as other:
+        other.execute("begin exclusive")
+        store = SqliteStore(path)
+        opening = asyncio.ensure_future(store.open())
+        await asyncio.sleep(0.1)  # long enough to have tried and failed
+        assert not opening.done()
+        other.execute("commit")
+    await opening
+    assert await store.count(JOBS) == 0
+    await store.close()
+
+
+async def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    people = Collection("people", indexes=(Index(("email",), unique=True),))
+    async with SqliteStore(tmp_path / "store.db") as store:
+        with pytest.raises(Conflict):
+            await store.upsert_many(people, [Record("1", {"email": "a"}), Record("2", {"email": "a"})])
+        assert await store.count(people) == 0
+        await store.upsert_many(people, [Record("1", {"email": "a"})])
+        with pytest.raises(Conflict):
+            await store.upsert_many(
+                people, [Record("1", {"email": "b"}), Record("2", {"email": "c"}), Record("3", {"email": "c"})]
+            )
+        assert [record.data for record in (await store.find(people)).items] == [{"email": "a"}]
 
 
 async def test_a_lock_that_is_let_go_in_time_is_waited_for(tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
     format: Annotated[Format, typer.Option(help="How problems are printed.")] = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Find what is wrong with the lock, its data flow, and what differs from the code."""
+    """Find what is wrong with the lock.
+
+    Its schema, its references, its data flow, and what differs from the code.
+    """
     from pulpo.cli.output import diagnostics_as_data
     from pulpo.diagnostics import Severity
 

@@ -29,9 +29,11 @@ def register(app: typer.Typer) -> None:
 def graph(
     context: typer.Context,
     format: Annotated[Format, typer.Option(help="What it is written as.")] = Format.MERMAID,  # noqa: A002 - the option's name
-    select: Annotated[list[str] | None, typer.Option(help="Only these: name, +name, name+, a glob, a flow, tag:x.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(metavar="EXPR", help="Only these: name, +name, name+, a glob, a flow, tag:x.")
+    ] = None,
 ) -> None:
-    """Print the data flow that the lock describes, without importing any code."""
+    """Print the data flow; imports no user code."""
     context.obj.output.data(context.obj.cli.graph(format.value, select=select or ()))
 
 

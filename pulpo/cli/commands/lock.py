@@ -20,7 +20,10 @@ def lock(
     force: Annotated[bool, typer.Option("--force", help="The code wins conflicts; comments in the lock may be lost.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Drop edited entries that left the code.")] = False,
 ) -> None:
-    """Write pulpo.lock.yaml from the code; hand edits of settings stay."""
+    """Write the lock from the code; edits stay.
+
+    Hand edits of settings stay; a setting that code and lock both changed is a conflict, and nothing is written.
+    """
     output = context.obj.output
     result = context.obj.cli.lock(check=check, force=force, prune=prune)
     output.diagnostics(result.diagnostics)

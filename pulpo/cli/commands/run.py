@@ -35,10 +35,10 @@ def run(
     input: Annotated[  # noqa: A002 - the option's name
         Texts, typer.Option("--input", "-i", metavar="M=@FILE|run:ID|latest", help="Where records of a model come from.")
     ] = None,
-    select: Annotated[Texts, typer.Option(help="Only these: name, +name, name+, a glob, a flow, tag:x.")] = None,
-    from_: Annotated[Texts, typer.Option("--from", help="These and what is downstream of them.")] = None,
-    to: Annotated[Texts, typer.Option(help="These and what is upstream of them.")] = None,
-    only: Annotated[Texts, typer.Option(help="Exactly these.")] = None,
+    select: Annotated[Texts, typer.Option(metavar="EXPR", help="Only these: name, +name, name+, a glob, a flow, tag:x.")] = None,
+    from_: Annotated[Texts, typer.Option("--from", metavar="EXPR", help="These and what is downstream of them.")] = None,
+    to: Annotated[Texts, typer.Option(metavar="EXPR", help="These and what is upstream of them.")] = None,
+    only: Annotated[Texts, typer.Option(metavar="EXPR", help="Exactly these.")] = None,
     with_upstream: Annotated[bool, typer.Option("--with-upstream", help="Run what it needs from other flows, too.")] = False,
     resume: Annotated[
         str | None,
@@ -46,7 +46,10 @@ def run(
     ] = None,
     format: Annotated[Format, typer.Option(help="How the run is printed.")] = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Run a flow or an operation in this process, with the embedded store."""
+    """Run a flow or an operation, here and now.
+
+    In this process, with the embedded store; exits 1 if an operation failed.
+    """
     from pulpo.cli.commands.runs import print_run
     from pulpo.cli.progress import Progress
     from pulpo.cli.running import Choice, parameters_from_text, run_flow

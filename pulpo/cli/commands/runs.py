@@ -28,7 +28,7 @@ LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="List the runs, or show one.", invoke_without_command=True)
+    group = typer.Typer(help="List the runs, or show one.", invoke_without_command=True, rich_markup_mode=None)
     group.callback()(_default)
     group.command("list")(list_)
     group.command()(show)

@@ -18,7 +18,10 @@ def schema(
     directory: Annotated[Path, typer.Argument(help="Where pulpo.schema.json and schemas/ are written.")] = Path(),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file differs.")] = False,
 ) -> None:
-    """Write the JSON Schema of the manifest, for editors and other validators."""
+    """Write the JSON Schema of the lock.
+
+    For editors and other validators: pulpo.schema.json, and its parts in schemas/.
+    """
     from pulpo.manifest.schema import stale_schemas, write_schemas
 
     output = context.obj.output

@@ -86,15 +86,13 @@ def _known(kind: str, name: str, known: Any) -> None:
 
 
 def _show_one(context: typer.Context, kind: str, name: str, entries: Mapping[str, Any], format: Format) -> None:  # noqa: A002
-    from pulpo.manifest.layout import Layout, layout_at
-    from pulpo.manifest.yaml_write import block
+    from pulpo.manifest.yaml_write import dump_entry
 
     _known(kind, name, entries)
     if format is Format.JSON:
         context.obj.output.json({"name": name, **entries[name]})
     else:
-        layout = Layout(block=True, each=layout_at((f"{kind}s", name)))
-        context.obj.output.data(block({name: entries[name]}, layout, 0))
+        context.obj.output.data(dump_entry(name, entries[name], f"{kind}s"))
 
 
 def _show_all(context: typer.Context, rows: Sequence[tuple[str, ...]], header: tuple[str, ...], format: Format) -> None:  # noqa: A002
