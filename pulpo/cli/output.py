@@ -80,6 +80,11 @@ class Output:
             print(f"  {self.style('hint', 'blue', stream=stream)}: {hint}", file=stream)
 
 
+def counted(number: int, word: str) -> str:
+    """A number and its word: `1 error`, `2 errors`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def diagnostics_as_data(diagnostics: Sequence[Diagnostic]) -> dict[str, object]:
     """Diagnostics as `--format json` prints them: version 1, lines and columns from 1, paths as lists."""
     counts = {severity.value: sum(d.severity is severity for d in diagnostics) for severity in Severity}

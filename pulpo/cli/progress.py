@@ -53,7 +53,8 @@ class Progress:
                 if event.message == "running":
                     self._say(f"run {event.run}")
             case "outside":
-                self._say(f"  {name}: {event.message}")
+                age = f", {seconds(event.age)} ago" if event.age is not None else ""
+                self._say(f"  {name}: {event.message}{age}")
             case "started":
                 self._began[name] = time.monotonic()
                 if self._bars is not None:
@@ -83,9 +84,11 @@ class Progress:
 
 
 def seconds(value: float) -> str:
-    """A duration for people: `12 ms`, `3.4 s`, `2 min 5 s`."""
+    """A duration for people: `12 ms`, `3.4 s`, `2 min 5 s`, `3.2 h`."""
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < 60:  # noqa: PLR2004 - a minute
         return f"{value:.1f} s"
-    return f"{value // 60:.0f} min {value % 60:.0f} s"
+    if value < 3600:  # noqa: PLR2004 - an hour
+        return f"{value // 60:.0f} min {value % 60:.0f} s"
+    return f"{value / 3600:.1f} h"

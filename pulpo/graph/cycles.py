@@ -37,7 +37,8 @@ def shortest_cycles(successors: Mapping[str, Collection[str]]) -> list[list[str]
     for component in strong_components(successors):
         members = set(component)
         inside = {node: sorted(members.intersection(successors[node])) for node in component}
-        cycles.append(next(([node] for node in component if node in inside[node]), None) or _Search(inside).shortest())
+        loops = [[node] for node in component if node in inside[node]]
+        cycles.append(loops[0] if loops else _Search(inside).shortest())
     return sorted(cycles)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import dotted
+from pulpo.manifest.yaml_write import flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pulpo.diagnostics import Path
 
 MISSING = object()
+_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,10 @@ class Difference:
     def __str__(self) -> str:
         where = dotted(self.path)
         if self.before is MISSING:
-            return f"+ {where}: {_short(self.after)}"
+            return f"+ {where}: {shown(self.after)}"
         if self.after is MISSING:
-            return f"- {where}: {_short(self.before)}"
-        return f"~ {where}: {_short(self.before)} -> {_short(self.after)}"
+            return f"- {where}: {shown(self.before)}"
+        return f"~ {where}: {shown(self.before)} -> {shown(self.after)}"
 
 
 def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference]:
@@ -41,8 +43,7 @@ def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference
         yield Difference(path, before, after)
 
 
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return f"{{{', '.join(map(str, value))}}}"
-    text = str(value)
-    return text if len(text) <= 100 else text[:97] + "..."  # noqa: PLR2004 - one line of a terminal
+def shown(value: object) -> str:
+    """A value as the lock would write it, on one line, cut where it is long."""
+    text = flow(value)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

@@ -9,7 +9,7 @@ from pulpo.errors import DiagnosticsError
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
-from pulpo.lock.changes import MISSING, Difference
+from pulpo.lock.changes import MISSING, Difference, shown
 from pulpo.manifest.load import load
 
 if TYPE_CHECKING:
@@ -87,13 +87,9 @@ def _of_the_code(diagnostics: Iterable[Diagnostic], known: set[tuple[str | int, 
 def _stale(difference: Difference, document: Document) -> Diagnostic:
     path = difference.path
     if difference.before is MISSING:
-        message = f"the code has it, the lock does not: {_text(difference.after)}"
+        message = f"the code has it, the lock does not: {shown(difference.after)}"
     elif difference.after is MISSING:
-        message = f"the lock has it, the code does not: {_text(difference.before)}"
+        message = f"the lock has it, the code does not: {shown(difference.before)}"
     else:
-        message = f"the code says {_text(difference.after)}, the lock says {_text(difference.before)}"
+        message = f"the code says {shown(difference.after)}, the lock says {shown(difference.before)}"
     return Diagnostic("PLP301", message, path, document.locate(path), hint="run `pulpo lock`")
-
-
-def _text(value: object) -> str:
-    return f"{{{', '.join(map(str, value))}}}" if isinstance(value, dict) else repr(value)

@@ -143,8 +143,12 @@ class _TooDeepError(Exception):
 class _Composer(_Parser):  # type: ignore[misc]
     """The parser with the core schema's resolution of plain scalars."""
 
-    nesting = 0
     max_depth = None  # asked for by ruamel's own parser
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        # Called before and after each node. Closures: counting in attributes takes a fifth of the parser's time.
+        self.descend_resolver, self.ascend_resolver = _depth_guard()
 
     def resolve(self, kind: type[Node], value: str | None, implicit: Any) -> Tag:
         """The tag of a node that has none in the text."""
@@ -154,15 +158,21 @@ class _Composer(_Parser):  # type: ignore[misc]
             return _STR
         return _MAP if kind is MappingNode else _SEQ
 
-    def descend_resolver(self, parent: Node | None, _index: object) -> None:
-        """Called before each node."""
-        self.nesting += 1
-        if parent is not None and self.nesting > MAX_DEPTH + 2:
+
+def _depth_guard() -> tuple[Callable[[Node | None, object], None], Callable[[], None]]:
+    depth = 0
+
+    def descend(parent: Node | None, _index: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_DEPTH + 2 and parent is not None:
             raise _TooDeepError(parent)
 
-    def ascend_resolver(self) -> None:
-        """Called after each node."""
-        self.nesting -= 1
+    def ascend() -> None:
+        nonlocal depth
+        depth -= 1
+
+    return descend, ascend
 
 
 def _plain_tag(value: str) -> Tag:

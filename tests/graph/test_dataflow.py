@@ -131,6 +131,16 @@ def test_values_wait_for_the_last_updater_in_the_store():
     assert analyze(locked(operations)).dependencies["use"] == ("make", "two")
 
 
+def test_a_writer_orders_updaters_whose_values_do_not():
+    operations = {
+        "b": operation({"x": "M"}, "M"),
+        "c": operation({"x": ("M", "make")}, models_out=["M"]),
+        "make": operation(returns="M"),
+        "write": operation(models_out=["M"], after=["c"]),
+    }
+    assert analyze(locked(operations)).order() == ("make", "c", "write", "b")
+
+
 # Updaters
 
 

@@ -31,7 +31,7 @@ def check(
 
     Its schema, its references, its data flow, and what differs from the code.
     """
-    from pulpo.cli.output import diagnostics_as_data
+    from pulpo.cli.output import counted, diagnostics_as_data
     from pulpo.diagnostics import Severity
 
     output = context.obj.output
@@ -44,6 +44,6 @@ def check(
     warnings = sum(d.severity is Severity.WARNING for d in found)
     compared = "the lock alone" if no_code else "the lock and the code"
     if errors or (strict and warnings):
-        output.talk(f"{errors} errors, {warnings} warnings in {compared}", "red")
+        output.talk(f"{counted(errors, 'error')}, {counted(warnings, 'warning')} in {compared}", "red")
         raise typer.Exit(1)
-    output.talk(f"no errors in {compared}" + (f", {warnings} warnings" if warnings else ""), "green")
+    output.talk(f"no errors in {compared}" + (f", {counted(warnings, 'warning')}" if warnings else ""), "green")

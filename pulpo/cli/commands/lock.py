@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pulpo.cli.output import counted
 from pulpo.settings import LOCK_NAME
 
 
@@ -29,7 +30,7 @@ def lock(
     output.diagnostics(result.diagnostics)
     for change in result.changes:
         output.talk(f"  {change}" if change.path else f"  {change.after}")
-    counts = f"{_count(len(result.manifest.operations), 'operation')}, {_count(len(result.manifest.models), 'model')}"
+    counts = f"{counted(len(result.manifest.operations), 'operation')}, {counted(len(result.manifest.models), 'model')}"
     if check and result.stale:
         output.talk(f"{LOCK_NAME} is stale: run `pulpo lock`", "red")
         raise typer.Exit(1)
@@ -37,7 +38,3 @@ def lock(
         output.talk(f"{LOCK_NAME} written: {counts}", "green")
     else:
         output.talk(f"{LOCK_NAME} is up to date: {counts}", "green")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

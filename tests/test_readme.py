@@ -1,0 +1,58 @@
+"""The README shows before it tells: what it shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, containing: str = "") -> str:
+    """The first fenced block of a language that has a text in it."""
+    fences = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+    return next(text for name, text in fences if name == language and containing in text)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("readme")
+    (directory / "jobs.py").write_text(block("python"))
+    (directory / "pyproject.toml").write_text(block("toml"))
+    pulpo(directory, "lock")
+    return directory
+
+
+def pulpo(directory: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "pulpo", *arguments], cwd=directory, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_the_lock_has_what_the_readme_shows(project):
+    assert block("yaml") in (project / "pulpo.lock.yaml").read_text()
+
+
+def test_the_graph_is_the_one_shown(project):
+    assert pulpo(project, "graph") == block("mermaid")
+
+
+def test_the_run_prints_what_is_shown(project):
+    def without_times(text: str) -> list[list[str]]:
+        return [line.split() for line in re.sub(r"\d+ ms|run \S+", "", text).splitlines() if line]
+
+    shown = without_times(block("", "operation "))
+    printed = without_times(pulpo(project, "run", "pipeline", "--param", "keywords=rust"))
+    assert (printed[0], sorted(printed[1:4]), printed[4]) == (shown[0], sorted(shown[1:4]), shown[4])
+
+
+def test_every_command_and_option_in_the_readme_exists():
+    for line in block("", "pulpo lock [--check]").replace("\n        ", " ").splitlines():
+        for command in re.match(r"pulpo ([a-z |]+)", line)[1].split("|")[: 3 if "operations" in line else 1]:
+            help_text = pulpo(Path.cwd(), command.split()[0], "--help")
+            for option in re.findall(r"--[a-z-]+", line):
+                assert option in help_text, (command, option)
