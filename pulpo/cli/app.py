@@ -11,10 +11,10 @@ from pulpo.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
-    from pulpo.graph.dataflow import DataFlow
     from pulpo.lock.update import LockResult
-    from pulpo.manifest.model import Manifest
+    from pulpo.manifest.model import Manifest, ModelSpec, OperationSpec
     from pulpo.run.record import RunRecord
     from pulpo.settings import Project
 
@@ -72,11 +72,28 @@ class CLI:
 
         return check(self.project, code=code)
 
-    def dataflow(self) -> DataFlow:
-        """The graph that the lock describes."""
-        from pulpo.graph.dataflow import analyze
+    def operations(self) -> Mapping[str, OperationSpec]:
+        """The operations of the lock, by name."""
+        return self.manifest().operations
 
-        return analyze(self.manifest())
+    def models(self) -> Mapping[str, ModelSpec]:
+        """The models of the lock, by name."""
+        return self.manifest().models
+
+    def flows(self) -> tuple[FlowDefinition, ...]:
+        """All flows, compiled, sorted by name: the nodes of the hierarchy, the standalones, and `pipeline`."""
+        from pulpo.compile.orchestration import OrchestrationCompiler
+
+        return OrchestrationCompiler(self.manifest()).compile().flows
+
+    def schema(self, directory: str | Path = ".", *, check: bool = False) -> list[str]:
+        """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""
+        from pulpo.manifest.schema import stale_schemas, write_schemas
+
+        stale = stale_schemas(Path(directory))
+        if not check:
+            write_schemas(Path(directory))
+        return stale
 
     def graph(self, format: str = "mermaid", *, select: Sequence[str] = ()) -> str:  # noqa: A002 - the option's name
         """The data flow as text: mermaid, dot or json."""

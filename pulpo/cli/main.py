@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -27,6 +28,7 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
     from pulpo.cli.typer_app import State, build
 
     state = State(cli)
+    gc.disable()  # a command ends before garbage matters, and collecting takes longer than reading a large lock; `run` enables it
     try:
         result = build().main(hoisted(arguments), prog_name="pulpo", standalone_mode=False, obj=state)
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def schedule(groups: Mapping[str, Sequence[str]], needs: Mapping[str, Collection
     (as many as the budget allows), and the result with the fewest parts is kept.
 
     Args:
-        groups: The operations of each group, in an order in which they can run.
+        groups: The operations of each group.
         needs: What each operation waits for; operations outside of the groups are taken as done.
     """
     attempt = _Attempt(groups, needs)
@@ -34,48 +35,73 @@ def schedule(groups: Mapping[str, Sequence[str]], needs: Mapping[str, Collection
 
 
 class _Attempt:
-    """One run of the scheduler."""
+    """One run of the scheduler: each edge is looked at once."""
 
     def __init__(self, groups: Mapping[str, Sequence[str]], needs: Mapping[str, Collection[str]]) -> None:
         self._group = {name: group for group, names in groups.items() for name in names}
-        self._needs = {name: [need for need in needs[name] if need in self._group] for name in self._group}
-        self._remaining = {group: list(names) for group, names in groups.items()}
-        self._waiting_groups: dict[str, set[str]] = {group: set() for group in groups}
-        for name, group in self._group.items():
-            for need in self._needs[name]:
-                self._waiting_groups[self._group[need]].add(group)
-        self._done: set[str] = set()
-        #: For each group what of it can run now, in order.
-        self.ready = {group: self._closure(group) for group in groups}
+        self._remaining = {group: len(names) for group, names in groups.items()}
+        self._dependents: dict[str, list[str]] = {name: [] for name in self._group}
+        #: For each operation how many it waits for that are neither done nor ready in its own group.
+        self._waiting = dict.fromkeys(self._group, 0)
+        for name in self._group:
+            for need in needs[name]:
+                if need in self._group:
+                    self._dependents[need].append(name)
+                    self._waiting[name] += 1
+        #: For each group what of it can run now, in an order in which it can.
+        self.ready: dict[str, list[str]] = {group: [] for group in groups}
+        self._candidates: list[tuple[bool, int, str]] = []
+        self._release([name for name, count in self._waiting.items() if count == 0])
 
     def run(self, first: str | None) -> list[tuple[str, tuple[str, ...]]]:
         """All parts in order, beginning with one of the group `first`, or where that is None with the best one."""
         parts = []
-        following = first
-        while self.ready:
-            group = following or min(self.ready, key=self._rank)
-            following = None
-            parts.append((group, tuple(self.ready[group])))
-            self._finish(group)
+        group = first or self._best()
+        while group is not None:
+            part, self.ready[group] = self.ready[group], []
+            self._remaining[group] -= len(part)
+            parts.append((group, tuple(part)))
+            self._release(self._freed(group, part))
+            group = self._best()
         return parts
 
-    def _rank(self, group: str) -> tuple[bool, int, str]:
+    def _best(self) -> str | None:
+        """The group whose part comes next; a candidate that no longer says how the group stands is passed over."""
+        while self._candidates:
+            candidate = heapq.heappop(self._candidates)
+            group = candidate[-1]
+            if self.ready[group] and candidate == self._candidate(group):
+                return group
+        return None
+
+    def _candidate(self, group: str) -> tuple[bool, int, str]:
         count = len(self.ready[group])
-        return (count != len(self._remaining[group]), -count, group)
+        return (count != self._remaining[group], -count, group)
 
-    def _finish(self, group: str) -> None:
-        done = set(self.ready[group])
-        self._done |= done
-        self._remaining[group] = [name for name in self._remaining[group] if name not in done]
-        for other in self._waiting_groups[group] | {group}:
-            if not self._remaining[other]:
-                self.ready.pop(other, None)
-            else:
-                self.ready[other] = self._closure(other)
+    def _freed(self, group: str, part: Sequence[str]) -> list[str]:
+        """The operations of other groups that waited for a part alone."""
+        freed = []
+        for name in part:
+            for dependent in self._dependents[name]:
+                if self._group[dependent] != group:
+                    self._waiting[dependent] -= 1
+                    if self._waiting[dependent] == 0:
+                        freed.append(dependent)
+        return freed
 
-    def _closure(self, group: str) -> list[str]:
-        there: set[str] = set()
-        for name in self._remaining[group]:
-            if all(need in self._done or need in there for need in self._needs[name]):
-                there.add(name)
-        return [name for name in self._remaining[group] if name in there]
+    def _release(self, names: Sequence[str]) -> None:
+        """Makes operations ready, and with each those of its group that waited for it alone."""
+        stack = list(names)
+        changed = set()
+        while stack:
+            name = stack.pop()
+            group = self._group[name]
+            self.ready[group].append(name)
+            changed.add(group)
+            for dependent in self._dependents[name]:
+                if self._group[dependent] == group:
+                    self._waiting[dependent] -= 1
+                    if self._waiting[dependent] == 0:
+                        stack.append(dependent)
+        for group in sorted(changed):
+            heapq.heappush(self._candidates, self._candidate(group))

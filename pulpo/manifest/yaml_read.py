@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ruamel.yaml.docinfo import DocInfo
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.tag import Tag
@@ -143,10 +144,12 @@ class _TooDeepError(Exception):
 class _Composer(_Parser):  # type: ignore[misc]
     """The parser with the core schema's resolution of plain scalars."""
 
-    max_depth = None  # asked for by ruamel's own parser
+    # ruamel's own parser asks its loader for these, which only its front door sets.
+    max_depth = version = tags = None
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
+        self.doc_infos = [DocInfo()]
         # Called before and after each node. Closures: counting in attributes takes a fifth of the parser's time.
         self.descend_resolver, self.ascend_resolver = _depth_guard()
 

@@ -13,18 +13,19 @@ from pydantic_core import to_jsonable_python
 from pulpo.compile.flow import FlowDefinition
 from pulpo.errors import UsageError
 from pulpo.manifest.model import ModelSpec
+from pulpo.run.board import Board
 from pulpo.run.codec import Codec
 from pulpo.run.events import Event, Listener
 from pulpo.run.failure import describe
 from pulpo.run.history import require_run
 from pulpo.run.inputs import InputChoice, Outside, Search, keep_files, kept_files
-from pulpo.run.parameters import assign
+from pulpo.run.parameters import Assigned, assign
 from pulpo.run.prepare import ReadyStep, codecs_of, ready_steps
 from pulpo.run.record import RUNS, Process, RunRecord, State, new_run_id
 from pulpo.run.reuse import Reused, load_needed, of_resumed
 from pulpo.run.selection import restricted
 from pulpo.run.steps import Steps
-from pulpo.store.base import Record, Store
+from pulpo.store.base import Record, Store, StoreError
 from pulpo.store.values import now
 
 
@@ -70,7 +71,7 @@ async def execute(
         state=State.RUNNING,
         started=started,
         parameters=to_jsonable_python(plan.parameters, fallback=str),
-        inputs=plan.outside.sources,
+        inputs=_inputs(plan, earlier),
         resumed_from=resume,
         root=plan.root,
         selection=None if asked.selection is None else tuple(sorted(asked.selection)),
@@ -101,6 +102,13 @@ class _Plan:
     outside: Outside
 
 
+def _inputs(plan: _Plan, earlier: RunRecord | None) -> dict[str, str]:
+    """Where records from outside came from; for steps that are reused, in the run where they ran."""
+    before = earlier.inputs if earlier else {}
+    kept = {slot: source for slot, source in before.items() if slot.rpartition(".")[0] in plan.reused}
+    return dict(sorted({**kept, **plan.outside.sources}.items()))
+
+
 def _known(flow: FlowDefinition, selection: Collection[str]) -> frozenset[str]:
     unknown = sorted(set(selection) - set(flow.operations))
     if unknown:
@@ -129,53 +137,57 @@ async def _plan(
     on_event: Listener | None,
 ) -> _Plan:
     root = earlier.root if earlier else run
-    before = earlier.parameters if earlier else {}
-    parameters = {**before, **asked.parameters}
+    parameters = {**(earlier.parameters if earlier else {}), **asked.parameters}
     assigned = assign(flow, parameters)
     steps = list(flow.steps())
     codecs = await codecs_of(steps, models)
-    changed = {name for name, values in assigned.items() if earlier and values != assign(flow, before).get(name)}
-    changed |= {s.operation for s in steps for a in s.arguments if a.from_outside and a.model in asked.inputs}
-    reused = await of_resumed(store, earlier, flow, changed) if earlier else {}
+    reused = await of_resumed(store, earlier, flow, _changed(flow, asked, earlier, assigned)) if earlier else {}
     ready = ready_steps(flow, codecs, assigned, run=run, root=root, skipped=reused)
     files = await kept_files(store, earlier.id) if earlier else {}
     search = Search(store, codecs, run, asked.inputs, earlier.inputs if earlier else {}, files, on_event)
-    outside = await search.all(steps, [one.step for one in ready.values()])
+    outside = await search.gather(steps, [one.step for one in ready.values()])
     await load_needed(store, flow, reused, codecs)
     kept = {model: InputChoice("file", records=records) for model, records in files.items() if model not in asked.inputs}
     given = {model: choice for model, choice in asked.inputs.items() if choice.kind == "file"}
     return _Plan(root, parameters, kept | given, codecs, ready, reused, search, outside)
 
 
+def _changed(flow: FlowDefinition, asked: _Asked, earlier: RunRecord, assigned: Assigned) -> set[str]:
+    """The operations that are given something else than in the earlier run."""
+    before = assign(flow, earlier.parameters)
+    changed = {name for name, values in assigned.items() if values != before.get(name)}
+    return changed | {s.operation for s in flow.steps() for a in s.arguments if a.from_outside and a.model in asked.inputs}
+
+
 async def _carry_out(flow: FlowDefinition, plan: _Plan, record: RunRecord, store: Store, on_event: Listener | None) -> RunRecord:
-    await store.upsert_many(RUNS, [Record(record.id, record.data(), run=record.id)])
-    await keep_files(store, record.id, plan.files)
-    if on_event is not None:
-        on_event(Event("run", record.id, message=record.state.value))
-    steps = Steps(
-        flow, plan.ready, plan.reused, run=record.id, store=store, codecs=plan.codecs, search=plan.search,
-        given=plan.outside.given, on_event=on_event,
-    )  # fmt: skip
+    board = Board(flow, record.id, on_event)
     try:
+        await store.upsert_many(RUNS, [Record(record.id, record.data(), run=record.id)])
+        await keep_files(store, record.id, plan.files)
+        if on_event is not None:
+            on_event(Event("run", record.id, message=record.state.value))
+        steps = Steps(
+            board, plan.ready, plan.reused, run=record.id, store=store, codecs=plan.codecs, search=plan.search,
+            given=plan.outside.given, on_event=on_event,
+        )  # fmt: skip
         await steps.run()
     except asyncio.CancelledError:
-        await _conclude(store, record, steps, State.CANCELLED, on_event)
+        with contextlib.suppress(StoreError):  # it shows as crashed once this process is gone
+            await _conclude(store, record, board, State.CANCELLED, on_event)
         raise
     except BaseException as error:
         with contextlib.suppress(Exception):  # the error that is on its way matters more
-            await _conclude(store, record, steps, State.FAILED, on_event, describe(error))
+            await _conclude(store, record, board, State.FAILED, on_event, describe(error))
         raise
-    return await _conclude(store, record, steps, State.FAILED if steps.board.errors() else State.COMPLETED, on_event)
+    return await _conclude(store, record, board, State.FAILED if board.errors() else State.COMPLETED, on_event)
 
 
 async def _conclude(
-    store: Store, record: RunRecord, steps: Steps, state: State, on_event: Listener | None, error: str | None = None
+    store: Store, record: RunRecord, board: Board, state: State, on_event: Listener | None, error: str | None = None
 ) -> RunRecord:
     """Stores how the run ended."""
-    problems = [*([error] if error else []), *steps.board.errors()]
-    ended = dataclasses.replace(
-        record, state=state, finished=now(), error="\n\n".join(problems) or None, steps=steps.board.records()
-    )
+    problems = [*([error] if error else []), *board.errors()]
+    ended = dataclasses.replace(record, state=state, finished=now(), error="\n\n".join(problems) or None, steps=board.records())
     await store.upsert_many(RUNS, [Record(ended.id, ended.data(), run=ended.id)])
     if on_event is not None:
         on_event(Event("run", ended.id, message=state.value))

@@ -43,12 +43,11 @@ LATEST = InputChoice("latest")
 class Outside:
     """What came from outside."""
 
-    #: By operation and argument; None where nothing is there and nothing need be.
+    #: By operation and argument; None where nothing is there and nothing need be. What a step of the run provides through
+    #: the store is not among them: it is looked for when the step that takes it starts.
     given: dict[Slot, Given] = field(default_factory=dict)
     #: Where it came from, by `operation.argument`: `run:ID` or `file`.
     sources: dict[str, str] = field(default_factory=dict)
-    #: Arguments that a step of the run provides through the store, looked for when their step starts.
-    deferred: set[Slot] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Search:
     files: Mapping[str, Sequence[Mapping[str, Any]]]
     tell: Listener | None
 
-    async def all(self, steps: Sequence[Step], needed: Iterable[Step]) -> Outside:
+    async def gather(self, steps: Sequence[Step], needed: Iterable[Step]) -> Outside:
         """The records of all outside inputs of the steps that are `needed`.
 
         Raises:
@@ -73,23 +72,19 @@ class Search:
             RunError: inputs have no records; all of them are in the one message.
         """
         self._check_choices(steps)
-        written = {model for step in steps for model in step.models_out}
+        later = {model for step in steps for model in step.models_out} - set(self.choices)
         outside = Outside()
         missing: list[tuple[str, Argument]] = []
-        for step in needed:
-            for argument in step.arguments:
-                slot = (step.operation, argument.name)
-                if argument.mode is not Mode.PREVIOUS and not argument.from_outside:
-                    continue
-                if argument.mode is not Mode.PREVIOUS and argument.model in written - set(self.choices):
-                    outside.deferred.add(slot)
-                    continue
-                given, source = await self._given(step.operation, argument)
-                if source:
-                    outside.sources[".".join(slot)] = source
-                if given is None and not _may_be_missing(argument):
-                    missing.append((step.operation, argument))
-                outside.given[slot] = given
+        for operation, argument in ((step.operation, argument) for step in needed for argument in step.arguments):
+            is_previous = argument.mode is Mode.PREVIOUS
+            if not is_previous and (not argument.from_outside or argument.model in later):
+                continue
+            given, source = await self._given(operation, argument)
+            if source:
+                outside.sources[f"{operation}.{argument.name}"] = source
+            if given is None and not _may_be_missing(argument):
+                missing.append((operation, argument))
+            outside.given[operation, argument.name] = given
         if missing:
             raise _missing_error(missing)
         return outside

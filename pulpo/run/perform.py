@@ -87,7 +87,7 @@ class Performer:
         return Intake(step, ready.parameters, inlets)
 
     async def _cached(self, ready: ReadyStep, intake: Intake) -> Result:
-        key = cache_key(intake)
+        key = await self.threads.call(lambda: cache_key(intake))
         found = await of_cache(self.store, ready.step, key, self.codecs)
         if found is not None:
             return Result(found.made, taken=intake.taken(), cache_key=key, reused_from=found.run)

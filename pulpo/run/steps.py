@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
-from pulpo.compile.flow import FlowDefinition
 from pulpo.errors import PulpoError
 from pulpo.run.board import Board, Live
 from pulpo.run.codec import Codec
@@ -33,7 +32,7 @@ class Steps:
 
     def __init__(
         self,
-        flow: FlowDefinition,
+        board: Board,
         ready: Mapping[str, ReadyStep],
         reused: Mapping[str, Reused],
         *,
@@ -44,7 +43,7 @@ class Steps:
         given: Mapping[Slot, Given],
         on_event: Listener | None,
     ) -> None:
-        self.board = Board(flow, run, on_event)
+        self.board = board
         self._ready = ready
         self._reused = reused
         self._codecs = codecs
@@ -104,17 +103,16 @@ class Steps:
     async def _carry_out(self, live: Live) -> None:
         live.state, live.started = State.RUNNING, now()
         self._writer.changed(live.step.operation)
-        self.board.tell(live, "started")
         try:
+            self.board.tell(live, "started")
             await self._perform(live)
+            self._settle(live)
         except asyncio.CancelledError:
             live.end(State.CANCELLED)
             raise
         except BaseException as error:  # noqa: BLE001  a fault of the engine's own ends the run, whatever it is
             if not self._over.done():
                 self._over.set_exception(error)
-            return
-        self._settle(live)
 
     async def _perform(self, live: Live) -> None:
         if live.step.models_in or any(a.from_outside and a.model in self._written for a in live.step.arguments):

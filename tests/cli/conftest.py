@@ -28,7 +28,13 @@ class Shell:
     def __call__(self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None) -> Done:
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "100", **(env or {})}
         process = subprocess.run(
-            [sys.executable, "-m", "pulpo", *arguments], cwd=self.directory, capture_output=True, text=True, check=False, timeout=120, env=environment
+            [sys.executable, "-m", "pulpo", *arguments],
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=environment,
         )
         done = Done(process)
         assert code is None or done.code == code, f"exit {done.code}\n{done.out}\n{done.err}"

@@ -131,7 +131,12 @@ def test_check_without_code_imports_no_user_code(jobs):
 def test_a_failing_operation_is_told_with_its_place_and_exits_1_and_resume_goes_on(jobs):
     operations = jobs.directory / "jobs" / "operations.py"
     good = operations.read_text()
-    operations.write_text(good.replace("def clean(raw: RawJobs) -> CleanedJobs:\n", "def clean(raw: RawJobs) -> CleanedJobs:\n    raise ValueError('no title')\n"))
+    operations.write_text(
+        good.replace(
+            "def clean(raw: RawJobs) -> CleanedJobs:\n",
+            "def clean(raw: RawJobs) -> CleanedJobs:\n    raise ValueError('no title')\n",
+        )
+    )
     assert operations.read_text() != good
     done = jobs("run", "pipeline", code=1)
     assert "ValueError: no title" in done.out
@@ -165,9 +170,19 @@ def test_a_flow_alone_takes_what_the_last_run_stored(jobs):
 
 def test_ctrl_c_is_recorded_and_exits_130(jobs):
     operations = jobs.directory / "jobs" / "operations.py"
-    operations.write_text(operations.read_text().replace("def clean(raw: RawJobs) -> CleanedJobs:\n", "def clean(raw: RawJobs) -> CleanedJobs:\n    import time; print('here', flush=True); time.sleep(60)\n"))
+    operations.write_text(
+        operations.read_text().replace(
+            "def clean(raw: RawJobs) -> CleanedJobs:\n",
+            "def clean(raw: RawJobs) -> CleanedJobs:\n    import time; print('here', flush=True); time.sleep(60)\n",
+        )
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "pulpo", "run", "pipeline"], cwd=jobs.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        [sys.executable, "-m", "pulpo", "run", "pipeline"],
+        cwd=jobs.directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert process.stdout.readline() == "here\n"
     process.send_signal(signal.SIGINT)
@@ -181,7 +196,12 @@ def test_ctrl_c_is_recorded_and_exits_130(jobs):
 
 def test_a_killed_run_shows_as_crashed(jobs):
     operations = jobs.directory / "jobs" / "operations.py"
-    operations.write_text(operations.read_text().replace("def clean(raw: RawJobs) -> CleanedJobs:\n", "def clean(raw: RawJobs) -> CleanedJobs:\n    import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"))
+    operations.write_text(
+        operations.read_text().replace(
+            "def clean(raw: RawJobs) -> CleanedJobs:\n",
+            "def clean(raw: RawJobs) -> CleanedJobs:\n    import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n",
+        )
+    )
     assert jobs("run", "pipeline", code=None).code == -signal.SIGKILL
     assert " crashed " in jobs("runs").out
 
@@ -193,9 +213,13 @@ def test_runs_in_an_empty_project_say_what_to_do(jobs):
 
 
 def test_main_py_is_the_same_command_line(jobs):
-    done = subprocess.run([sys.executable, "main.py", "lock", "--check"], cwd=jobs.directory, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "main.py", "lock", "--check"], cwd=jobs.directory, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "pulpo.lock.yaml is up to date: 5 operations, 2 models\n")
-    elsewhere = subprocess.run([sys.executable, "jobs/main.py", "operations"], cwd=jobs.directory.parent, capture_output=True, text=True, check=False)
+    elsewhere = subprocess.run(
+        [sys.executable, "jobs/main.py", "operations"], cwd=jobs.directory.parent, capture_output=True, text=True, check=False
+    )
     assert elsewhere.returncode == 0, elsewhere.stderr
 
 
@@ -206,7 +230,9 @@ def test_read_only_commands_import_no_framework(jobs):
         "sys.exit(f'imported: {bad}' if bad else 0)"
     )
     for arguments in (["--help"], ["check", "--no-code"], ["graph"], ["operations"], ["models"], ["flows"]):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=jobs.directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=jobs.directory, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, (arguments, done.stderr)
 
 
@@ -216,5 +242,12 @@ def test_every_command_has_help(shell):
 
 
 def test_a_reader_that_leaves_early_is_no_error(jobs):
-    done = subprocess.run(f"{sys.executable} -m pulpo graph | head -n 1", shell=True, cwd=jobs.directory, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        f"{sys.executable} -m pulpo graph | head -n 1",
+        shell=True,
+        cwd=jobs.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.stdout, done.stderr) == ("flowchart LR\n", "")

@@ -276,6 +276,7 @@ def test_without_libyaml_the_same_is_read() -> None:
         text = sys.stdin.read()
         document = yaml_read.read(text, "lock")
         print(document.data, *(document.locate(p) for p in [("operations", "a.b", "retries"), ("services", "other", "ports")]))
+        print(yaml_read.read("%YAML 1.1\\n---\\na: yes", "lock").data)
         for bad in ["a: 1\\na: 2", "a: [", "a: !x 1", "[" * 5000, "", "a:\\n\\tb: 1"]:
             try:
                 yaml_read.read(bad, "lock")
@@ -284,7 +285,8 @@ def test_without_libyaml_the_same_is_read() -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     result = subprocess.run(command, input=LOCK, capture_output=True, text=True, check=True)
-    parser, document, *refused = result.stdout.splitlines()
+    parser, document, directive, *refused = result.stdout.splitlines()
     assert parser == "SafeLoader"
     assert document == f"{data(LOCK)} lock:4:14 lock:11:33"
+    assert directive == "{'a': 'yes'}"
     assert [line.split(": ")[1].split()[1] for line in refused] == ["PLP003", "PLP002", "PLP002", "PLP002", "PLP002", "PLP002"]

@@ -1,7 +1,7 @@
 import pytest
-from tests.run.workshop import Project
 
 from pulpo.store.sqlite import SqliteStore
+from tests.run.workshop import Project
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from tests.run.workshop import Job, Mode, Output, many, step_of, takes
+from tests.run.workshop import Job, Mode, Output, many, step_of, takes, told
 
 
 async def error_of(project, returned, out):
@@ -47,15 +47,19 @@ def mutated():
         (
             mutated,
             "Job",
-            "a.fetch returned a Job whose field salary is wrong: Input should be a valid integer, unable to parse string as an "
-            "integer (url='https://x', salary='abc')",
+            (
+                "a.fetch returned a Job whose field salary is wrong: Input should be a valid integer, unable to parse string as an "
+                "integer (url='https://x', salary='abc')"
+            ),
         ),
         (lambda: Job.model_construct(salary=1), "Job", "a.fetch returned a Job whose field url is wrong: Field required"),
         (
             lambda: [Job(url="a"), {"url": "b", "salary": None}],
             many("Job"),
-            "a.fetch returned a Job whose field salary is wrong: Input should be a valid integer (record 2 of 2, url='b', "
-            "salary=None)",
+            (
+                "a.fetch returned a Job whose field salary is wrong: Input should be a valid integer (record 2 of 2, url='b', "
+                "salary=None)"
+            ),
         ),
     ],
 )
@@ -67,7 +71,7 @@ async def test_a_forgotten_await_is_said(project):
     async def inner():
         return Job(url="a")
 
-    assert await error_of(project, lambda: inner(), "Job") == "a.fetch returned a coroutine that nobody awaited"
+    assert await error_of(project, inner, "Job") == "a.fetch returned a coroutine that nobody awaited"
 
 
 async def test_a_sync_function_that_the_lock_calls_async_is_said(project):
@@ -163,7 +167,7 @@ async def test_a_record_comes_back_from_the_store_as_it_went_to_the_next_step(pr
     project.model(type(record))
     got = []
     project.step("a.make", lambda: record, out=name)
-    project.step("b.see", lambda one: got.append(one), takes("one", name, sources=["a.make"]))
+    project.step("b.see", told(got.append), takes("one", name, sources=["a.make"]))
     run = await project.run()
     assert run.ok, run.error
     assert (await project.run("b.see")).ok
@@ -178,7 +182,7 @@ class Timed(BaseModel):
 async def test_a_naive_time_is_utc_in_the_run_as_in_the_store(project):
     project.model(Timed)
     got = []
-    project.step("a.make", lambda: Timed(at=dt.datetime(2026, 1, 1, 12, 0, 0, 123456)), out="Timed")
+    project.step("a.make", lambda: Timed(at=dt.datetime.fromisoformat("2026-01-01T12:00:00.123456")), out="Timed")
     project.step("b.see", lambda one: got.append(one.at), takes("one", "Timed", sources=["a.make"]))
     assert (await project.run()).ok
     assert (await project.run("b.see")).ok

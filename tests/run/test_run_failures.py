@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from pulpo.run.history import get_run
+from pulpo.run.history import get_run, list_runs
+from pulpo.run.inline import execute
 from pulpo.store.base import StoreError
-from tests.run.workshop import Job, Mode, Note, Output, many, states, step_of, takes
+from tests.run.workshop import Job, Mode, Note, Output, many, states, step_of, takes, told
 
 
 def failing(*_, **__):
@@ -273,3 +274,52 @@ async def test_a_long_chain_of_skipped_steps_is_no_problem(project):
         project.steps.append(dataclasses.replace(bad, operation=f"s.s{i:04}", after=(f"s.s{i - 1:04}",)))
     run = await project.run()
     assert sum(state == "skipped" for state in states(run).values()) == 2999
+
+
+async def test_nothing_that_comes_after_an_unstored_step_and_is_not_done_is_run(project):
+    real = project.store
+    project.store = Refusing(real, "Job")
+    project.step("a.bad", lambda: Job(url="a"), out="Job")
+    project.step("b.done", lambda job: Note(text=job.url), takes("job", "Job", sources=["a.bad"]), out="Note")
+    project.step("c.flush", lambda: None, models_in=["Note"], after=["b.done"])
+    run = await project.run()
+    project.store = real
+    assert states(run) == {"a.bad": "failed", "b.done": "completed", "c.flush": "skipped"}
+    assert step_of(run, "c.flush").error == "skipped: a.bad did not complete"
+
+
+async def test_a_listener_that_fails_ends_the_run_and_not_silently(project):
+    def listen(event):
+        if event.kind == "finished":
+            raise RuntimeError("no more")
+
+    project.step("a.one", lambda: None)
+    project.step("b.two", lambda: None, after=["a.one"])
+    async with asyncio.timeout(5):
+        with pytest.raises(RuntimeError, match="no more"):
+            await execute(project.flow(), models=project.models, store=project.store, on_event=listen)
+    (run,) = await list_runs(project.store)
+    assert run.state == "failed"
+
+
+async def test_an_operation_that_ignores_being_cancelled_starts_nothing_more(project):
+    begun, ran = asyncio.Event(), []
+
+    async def stubborn():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return Job(url="a")
+
+    project.step("a.stubborn", stubborn, out="Job")
+    project.step("b.next", told(ran.append), takes("job", "Job", sources=["a.stubborn"]))
+    task = asyncio.create_task(project.run())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (run,) = await list_runs(project.store)
+    assert run.state == "cancelled"
+    assert states(await get_run(project.store, run.id)) == {"a.stubborn": "completed", "b.next": "cancelled"}
+    assert ran == []

@@ -7,9 +7,9 @@ import threading
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.run.workshop import Clean, Job, Mode, Note, Output, Project, many, states, step_of, takes
 
 from pulpo.store.sqlite import SqliteStore
+from tests.run.workshop import Clean, Job, Mode, Note, Output, Project, many, states, step_of, takes, told
 
 
 async def test_records_go_from_step_to_step_and_into_the_store(project):
@@ -99,7 +99,7 @@ async def test_a_dict_comes_by_producer_name(project, of_lists):
     for name, url in makes.items():
         made = [Job(url=url)] if of_lists else Job(url=url)
         project.step(name, lambda made=made: made, out=Output("Job", many=of_lists))
-    project.step("b.keyed", lambda jobs: got.update(jobs), takes("jobs", "Job", Mode.KEYED, makes, many=of_lists))
+    project.step("b.keyed", told(got.update), takes("jobs", "Job", Mode.KEYED, makes, many=of_lists))
     assert (await project.run()).ok
     assert got == {name: [Job(url=url)] if of_lists else Job(url=url) for name, url in makes.items()}
 
@@ -153,7 +153,7 @@ async def test_nothing_in_the_list_means_no_call_and_an_empty_output(project):
     got = []
     project.step("a.fetch", list, out=many("Job"))
     project.step("b.clean", lambda job: 1 / 0, takes("job", "Job", Mode.EACH, ["a.fetch"]), out="Clean")
-    project.step("c.see", lambda clean: got.append(clean), takes("clean", "Clean", Mode.ALL, ["b.clean"]))
+    project.step("c.see", told(got.append), takes("clean", "Clean", Mode.ALL, ["b.clean"]))
     assert (await project.run()).ok
     assert got == [[]]
 
@@ -161,10 +161,8 @@ async def test_nothing_in_the_list_means_no_call_and_an_empty_output(project):
 async def test_none_from_an_optional_output_is_no_record(project):
     got = []
     project.step("a.maybe", lambda: None, out=Output("Job", optional=True))
-    project.step("b.list", lambda jobs: got.append(jobs), takes("jobs", "Job", Mode.ALL, ["a.maybe"]))
-    project.step(
-        "b.option", lambda job: got.append(job), takes("job", "Job", sources=["a.maybe"], optional=True), after=["b.list"]
-    )
+    project.step("b.list", told(got.append), takes("jobs", "Job", Mode.ALL, ["a.maybe"]))
+    project.step("b.option", told(got.append), takes("job", "Job", sources=["a.maybe"], optional=True), after=["b.list"])
     project.step("b.needs", lambda job: 1 / 0, takes("job", "Job", sources=["a.maybe"]))
     run = await project.run()
     assert run.ok
@@ -202,7 +200,7 @@ async def test_several_outputs_come_as_a_tuple(project):
 async def test_the_same_key_twice_is_one_record_and_the_last_one_counts(project):
     got = []
     project.step("a.fetch", lambda: [Job(url="a", salary=1), Job(url="b"), Job(url="a", salary=2)], out=many("Job"))
-    project.step("b.see", lambda jobs: got.extend(jobs), takes("jobs", "Job", Mode.ALL, ["a.fetch"]))
+    project.step("b.see", told(got.extend), takes("jobs", "Job", Mode.ALL, ["a.fetch"]))
     assert (await project.run()).ok
     assert got == [Job(url="a", salary=2), Job(url="b")]
     assert len(await project.records("Job")) == 2
@@ -239,7 +237,7 @@ async def test_a_model_stored_by_the_function_itself_is_read_through_the_store(p
 
     got = []
     project.step("a.write", write, models_out=["Note"])
-    project.step("b.read", lambda notes: got.extend(notes), takes("notes", "Note", Mode.ALL), after=["a.write"])
+    project.step("b.read", told(got.extend), takes("notes", "Note", Mode.ALL), after=["a.write"])
     run = await project.run()
     assert run.ok, run.error
     assert got == [Note(text="direct")]

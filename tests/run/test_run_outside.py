@@ -4,12 +4,12 @@ import pytest
 
 from pulpo.errors import RunError, UsageError
 from pulpo.run.inputs import InputChoice
-from tests.run.workshop import Job, Mode, Note, many, states, step_of, takes
+from tests.run.workshop import Job, Mode, Note, many, states, step_of, takes, told
 
 
 def fetch_and_see(project, got, **more):
     project.step("a.fetch", lambda: [Job(url="1"), Job(url="2")], out=many("Job"))
-    project.step("b.see", lambda jobs: got.append(jobs), takes("jobs", "Job", Mode.ALL, ["a.fetch"], **more))
+    project.step("b.see", told(got.append), takes("jobs", "Job", Mode.ALL, ["a.fetch"], **more))
 
 
 async def test_the_last_completed_run_gives_what_no_step_makes_and_that_is_told(project):
@@ -35,7 +35,7 @@ async def test_only_the_producers_count_where_they_have_stored_something(project
     got = []
     for name in ("a.one", "a.two", "z.other"):
         project.step(name, lambda name=name: Job(url=name), out="Job")
-    project.step("b.see", lambda jobs: got.append(jobs), takes("jobs", "Job", Mode.KEYED, ["a.one", "a.two"]))
+    project.step("b.see", told(got.append), takes("jobs", "Job", Mode.KEYED, ["a.one", "a.two"]))
     await project.run("a.one")
     await project.run("z.other")
     assert (await project.run("b.see")).ok
@@ -80,7 +80,7 @@ async def test_an_empty_output_of_the_last_run_is_not_taken_for_records(project)
 
 async def test_an_optional_input_is_none_where_nothing_is_there(project):
     got = []
-    project.step("b.see", lambda job: got.append(job), takes("job", "Job", optional=True))
+    project.step("b.see", told(got.append), takes("job", "Job", optional=True))
     assert (await project.run()).ok
     assert got == [None]
 
@@ -90,7 +90,7 @@ async def test_more_than_one_record_where_one_is_asked_for_is_an_error(project):
     fetch_and_see(project, got)
     project.step("b.see", lambda job: None, takes("job", "Job", sources=["a.fetch"]))
     await project.run("a.fetch")
-    with pytest.raises(RunError, match="b.see asks for one Job as job, and 2 were stored"):
+    with pytest.raises(RunError, match=r"b\.see asks for one Job as job, and 2 were stored"):
         await project.run("b.see")
 
 
@@ -147,9 +147,7 @@ async def test_previous_is_what_the_last_run_stored_and_not_this_one(project):
 
     project.step("a.fetch", fetch, out=many("Job"))
     project.step("b.raise", lambda job: job, takes("job", "Job", Mode.EACH, ["a.fetch"]), out="Job")
-    project.step(
-        "c.compare", lambda before: got.append(before), takes("before", "Job", Mode.PREVIOUS, many=True), after=["b.raise"]
-    )
+    project.step("c.compare", told(got.append), takes("before", "Job", Mode.PREVIOUS, many=True), after=["b.raise"])
     assert (await project.run()).ok
     value = 2
     assert (await project.run()).ok
@@ -159,7 +157,7 @@ async def test_previous_is_what_the_last_run_stored_and_not_this_one(project):
 async def test_previous_of_one_record_is_none_on_the_first_run_if_it_may_be(project):
     got = []
     project.step("a.fetch", lambda: Job(url="a"), out="Job")
-    project.step("c.see", lambda before: got.append(before), takes("before", "Job", Mode.PREVIOUS, optional=True))
+    project.step("c.see", told(got.append), takes("before", "Job", Mode.PREVIOUS, optional=True))
     await project.run()
     await project.run()
     assert got == [None, Job(url="a")]
@@ -180,7 +178,7 @@ async def test_a_stored_record_that_is_no_longer_what_the_model_says_is_said(pro
     fetch_and_see(project, [])
     await project.run("a.fetch")
     project.model(Job, key=["url"])
-    with pytest.raises(RunError, match="is no longer what the model says .*: company: Field required"):
+    with pytest.raises(RunError, match=r"is no longer what the model says .*: company: Field required"):
         await project.run("b.see")
 
 
@@ -193,7 +191,7 @@ async def test_a_selection_runs_only_its_operations_and_keeps_the_order_through_
     assert ran == ["one", "three"]
     assert run.selection == ("a.one", "a.three")
     assert states(run) == {"a.one": "completed", "a.three": "completed"}
-    with pytest.raises(UsageError, match="pipeline has no such operation: a.four"):
+    with pytest.raises(UsageError, match=r"pipeline has no such operation: a\.four"):
         await project.run(selection=["a.four"])
 
 
@@ -201,7 +199,7 @@ async def test_many_records_come_back_in_order_across_chunks(project):
     got = []
     count = 25_000
     project.step("a.fetch", lambda: [{"text": str(i)} for i in range(count)], out=many("Note"))
-    project.step("b.see", lambda notes: got.extend(notes), takes("notes", "Note", Mode.ALL, ["a.fetch"]))
+    project.step("b.see", told(got.extend), takes("notes", "Note", Mode.ALL, ["a.fetch"]))
     run = await project.run("a.fetch")
     assert run.ok, run.error
     assert step_of(run, "a.fetch").outputs == (count,)

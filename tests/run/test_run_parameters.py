@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from pulpo.errors import UsageError
-from tests.run.workshop import Job, Parameter, step_of, takes
+from tests.run.workshop import Job, Parameter, step_of, takes, told
 
 
 async def test_values_fit_the_functions_own_annotations_and_defaults_are_its_own(project):
@@ -24,7 +24,7 @@ async def test_values_fit_the_functions_own_annotations_and_defaults_are_its_own
 
 async def test_the_manifests_default_holds_where_the_function_has_none(project):
     got = []
-    project.step("a.fetch", lambda limit: got.append(limit), parameters=[Parameter("limit", {}, 7)])
+    project.step("a.fetch", told(got.append), parameters=[Parameter("limit", {}, 7)])
     assert (await project.run()).ok
     assert got == [7]
 
@@ -81,7 +81,7 @@ async def test_an_object_is_built_from_the_parameters_that_are_its_fields(projec
     got = []
     fields = [Parameter("keywords", {}, argument="search"), Parameter("limit", {}, 10, argument="search")]
     objects = [("search", project.entrypoint(Search))]
-    project.step("a.fetch", lambda search: got.append(search), parameters=fields, objects=objects)
+    project.step("a.fetch", told(got.append), parameters=fields, objects=objects)
     assert (await project.run(parameters={"keywords": "python"})).ok
     assert got == [Search(keywords="python")]
     with pytest.raises(UsageError, match=r"parameters without a value: a\.fetch\.keywords"):

@@ -14,11 +14,12 @@ import pytest
 
 from pulpo.errors import UsageError
 from pulpo.run.history import get_run, list_runs
+from pulpo.run.inline import execute
 from pulpo.run.inputs import InputChoice
 from pulpo.run.record import State
 from pulpo.store.base import Collection
 from pulpo.store.sqlite import SqliteStore
-from tests.run.workshop import Job, Mode, Note, many, states, step_of, takes
+from tests.run.workshop import Job, Mode, Note, many, states, step_of, takes, told
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ async def test_parameters_and_inputs_of_the_resumed_run_hold_unless_given_anew(p
         if broken:
             raise ValueError("broken")
 
-    project.step("a.first", lambda limit: got.append(limit), parameters=["limit"])
+    project.step("a.first", told(got.append), parameters=["limit"])
     project.step("b.last", last, takes("jobs", "Job", Mode.ALL), parameters=["limit"], after=["a.first"])
     choice = {"Job": InputChoice("file", "x.json", [{"url": "from file"}])}
     first = await project.run(parameters={"limit": 3}, inputs=choice)
@@ -160,30 +161,23 @@ async def test_a_run_that_can_not_be_resumed_is_refused(project):
         await project.run(flow="other", resume=run.id)
 
 
-async def start(project, **options):
-    """A run in a task of its own, and its record once it is there."""
-    task = asyncio.create_task(project.run(**options))
-    while not (any(e.kind == "started" for e in project.events) or task.done()):
-        await asyncio.sleep(0)
-    return task, project.events[0].run
-
-
 async def test_a_cancelled_run_is_stored_as_such_and_can_be_resumed(project):
-    ran = []
+    ran, begun = [], asyncio.Event()
 
     async def endless():
         ran.append("endless")
         if len(ran) == 2:
+            begun.set()
             await asyncio.Event().wait()
 
     project.step("a.first", lambda: ran.append("first"))
     project.step("b.endless", endless, after=["a.first"])
     project.step("c.last", lambda: ran.append("last"), after=["b.endless"])
-    task, run_id = await start(project)
-    while len(ran) < 2:
-        await asyncio.sleep(0)
+    task = asyncio.create_task(project.run())
+    await begun.wait()
+    run_id = project.events[0].run
     with pytest.raises(UsageError, match="the run is still going on"):
-        await project.run(resume=run_id)
+        await execute(project.flow(), models=project.models, store=project.store, resume=run_id)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -205,14 +199,14 @@ async def test_cancelling_does_not_wait_for_threads(project):
 
     project.step("a.fetch", lambda: [Job(url="a")], out=many("Job"))
     project.step("b.stuck", stuck, takes("job", "Job", Mode.EACH, ["a.fetch"]))
-    task, run_id = await start(project)
+    task = asyncio.create_task(project.run())
     await begun.wait()
     task.cancel()
     async with asyncio.timeout(4):
         with pytest.raises(asyncio.CancelledError):
             await task
     release.set()
-    assert states(await get_run(project.store, run_id))["b.stuck"] == "cancelled"
+    assert states(await get_run(project.store, project.events[0].run))["b.stuck"] == "cancelled"
 
 
 PROGRAM = """

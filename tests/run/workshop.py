@@ -119,6 +119,11 @@ class Project:
         return sorted((record.data for record in await self.records(model)), key=str)
 
 
+def told(function):
+    """An operation that hands its one argument to the function."""
+    return lambda **arguments: function(*arguments.values())
+
+
 def states(run):
     return {step.operation: step.state.value for step in run.steps}
 

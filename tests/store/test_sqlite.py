@@ -232,6 +232,14 @@ async def test_a_file_that_vanishes_is_not_made_anew(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+async def test_a_file_that_was_removed_while_closed_is_made_anew(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db")
+    for _ in range(2):
+        async with store:
+            assert (await store.create(JOBS, Record("a", {}))).rev == 1
+        store.path.unlink()
+
+
 async def test_a_lock_that_another_process_keeps_is_an_error_in_the_end(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteStore(path, timeout_s=0.05) as store:
@@ -248,10 +256,12 @@ async def test_a_lock_that_another_process_keeps_is_an_error_in_the_end(tmp_path
         await store.create(JOBS, Record("b", {}))
 
 
-async def test_a_fresh_file_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", ["begin exclusive", "begin; select * from sqlite_master"])
+async def test_a_fresh_file_that_another_process_holds_is_waited_for(tmp_path: Path, held: str) -> None:
     path = tmp_path / "store.db"
     with sqlite(path) as other:
-        other.execute("begin exclusive")
+        for statement in held.split(";"):
+            other.execute(statement).fetchall()
         store = SqliteStore(path)
         opening = asyncio.ensure_future(store.open())
         await asyncio.sleep(0.1)  # long enough to have tried and failed

@@ -50,6 +50,8 @@ def run(
 
     In this process, with the embedded store; exits 1 if an operation failed.
     """
+    import gc
+
     from pulpo.cli.commands.runs import print_run
     from pulpo.cli.progress import Progress
     from pulpo.cli.running import Choice, parameters_from_text, run_flow
@@ -61,6 +63,7 @@ def run(
     if resume is not None and (choice.is_part or with_upstream):
         raise UsageError("--resume goes on with what the run had selected; it can't be selected anew")
     output, cli = context.obj.output, context.obj.cli
+    gc.enable()  # a run may be long
     parameters = partial(parameters_from_text, param or ())
     with Progress(output) as progress:
         record = run_flow(cli.project, flow, choice, parameters, _pairs(input or ()), resume, progress)

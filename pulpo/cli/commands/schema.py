@@ -22,14 +22,12 @@ def schema(
 
     For editors and other validators: pulpo.schema.json, and its parts in schemas/.
     """
-    from pulpo.manifest.schema import stale_schemas, write_schemas
+    from pulpo.cli.app import CLI
 
     output = context.obj.output
-    stale = stale_schemas(directory)
+    stale = CLI(directory).schema(directory, check=check)
     if check and stale:
         output.data("\n".join(stale))
         output.talk("stale: run `pulpo schema`", "red")
         raise typer.Exit(1)
-    if not check:
-        write_schemas(directory)
     output.talk("; ".join(stale) + " written" if stale else "schema files are up to date", "green")

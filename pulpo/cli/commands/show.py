@@ -12,6 +12,7 @@ from pulpo.names import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pulpo.compile.flow import FlowDefinition
     from pulpo.manifest.model import OperationSpec
 
 Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
@@ -36,38 +37,37 @@ def register(app: typer.Typer) -> None:
 
 def operations(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the operations, or show one."""
-    manifest = context.obj.cli.manifest()
+    found = context.obj.cli.operations()
     if name is not None:
-        _show_one(context, "operation", name, {n: s.data() for n, s in manifest.operations.items()}, format)
+        _show_one(context, "operation", name, {n: s.data() for n, s in found.items()}, format)
         return
-    rows = [(n, _takes(s), _gives(s), s.description or "") for n, s in sorted(manifest.operations.items())]
+    rows = [(n, _takes(s), _gives(s), s.description or "") for n, s in sorted(found.items())]
     _show_all(context, rows, ("operation", "takes", "gives", "description"), format)
 
 
 def models(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the models, or show one."""
-    manifest = context.obj.cli.manifest()
+    found = context.obj.cli.models()
     if name is not None:
-        _show_one(context, "model", name, {n: s.data() for n, s in manifest.models.items()}, format)
+        _show_one(context, "model", name, {n: s.data() for n, s in found.items()}, format)
         return
-    rows = [(n, s.collection_for(n), ", ".join(s.key or ()), s.description or "") for n, s in sorted(manifest.models.items())]
+    rows = [(n, s.collection_for(n), ", ".join(s.key or ()), s.description or "") for n, s in sorted(found.items())]
     _show_all(context, rows, ("model", "collection", "key", "description"), format)
 
 
 def flows(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the flows, or show one with its operations in the order in which they can run."""
-    from pulpo.compile.orchestration import OrchestrationCompiler
-
-    compiler = OrchestrationCompiler(context.obj.cli.manifest())
+    found = {flow.name: flow for flow in context.obj.cli.flows()}
     if name is not None:
-        known = compiler.flow_names()
-        _known("flow", name, known)
-        flow = compiler.flow(name)
-        parameters = {p.name: "required" if p.required else p.default for p in flow.parameters}
-        _show_one(context, "flow", name, {name: {"operations": list(flow.operations), "parameters": parameters}}, format)
+        _show_one(context, "flow", name, {n: _flow_data(flow) for n, flow in found.items()}, format)
         return
-    rows = [(f.name, str(len(f.operations)), ", ".join(p.name for p in f.parameters)) for f in compiler.compile().flows]
+    rows = [(n, str(len(f.operations)), ", ".join(p.name for p in f.parameters)) for n, f in found.items()]
     _show_all(context, rows, ("flow", "operations", "parameters"), format)
+
+
+def _flow_data(flow: FlowDefinition) -> dict[str, Any]:
+    parameters = {p.name: "required" if p.required else p.default for p in flow.parameters}
+    return {"operations": list(flow.operations), "parameters": parameters}
 
 
 def _takes(spec: OperationSpec) -> str:
@@ -78,17 +78,12 @@ def _gives(spec: OperationSpec) -> str:
     return ", ".join(f"list[{o.model}]" if o.many else o.model for o in spec.outputs) or "-"
 
 
-def _known(kind: str, name: str, known: Any) -> None:
-    from pulpo.errors import UsageError
-
-    if name not in known:
-        raise UsageError(f"there is no {kind} {name}", hint=did_you_mean(name, known) or f"`pulpo {kind}s` lists them")
-
-
 def _show_one(context: typer.Context, kind: str, name: str, entries: Mapping[str, Any], format: Format) -> None:  # noqa: A002
+    from pulpo.errors import UsageError
     from pulpo.manifest.yaml_write import dump_entry
 
-    _known(kind, name, entries)
+    if name not in entries:
+        raise UsageError(f"there is no {kind} {name}", hint=did_you_mean(name, entries) or f"`pulpo {kind}s` lists them")
     if format is Format.JSON:
         context.obj.output.json({"name": name, **entries[name]})
     else:

@@ -1,0 +1,29 @@
+"""What the command line prints, whole: the diff of these files is read like code."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import ROOT, Shell
+
+COMMANDS = ["lock", "check", "graph", "operations", "models", "flows", "run", "runs list", "runs show", "schema"]
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(shell, golden, command):
+    golden(f"help/{command.replace(' ', '-') or 'pulpo'}.txt", shell(*command.split(), "--help").out)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("example", ["flights", "jobs"])
+@pytest.mark.parametrize(("format", "suffix"), [("mermaid", "mmd"), ("dot", "dot"), ("json", "json")])
+def test_graph(golden, example, format, suffix):
+    golden(f"{example}/graph.{suffix}", Shell(ROOT / "examples" / example)("graph", "--format", format).out)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("example", ["flights", "jobs"])
+@pytest.mark.parametrize("listing", ["operations", "models", "flows"])
+def test_listings(golden, example, listing):
+    golden(f"{example}/{listing}.txt", Shell(ROOT / "examples" / example)(listing).out)

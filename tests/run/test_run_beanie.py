@@ -1,0 +1,57 @@
+"""Beanie Documents as models, on a store that is no MongoDB."""
+
+from typing import Annotated
+
+import pytest
+
+beanie = pytest.importorskip("beanie")
+
+from tests.run.workshop import Mode, many, step_of, takes, told  # noqa: E402
+
+
+@pytest.fixture
+def documents(project):
+    class Company(beanie.Document):
+        name: str
+
+    class Posting(beanie.Document):
+        url: Annotated[str, beanie.Indexed(unique=True)]
+        salary: int | None = None
+
+        class Settings:
+            name = "postings"
+
+    project.model(Company, key=["name"])
+    project.model(Posting, key=["url"], collection="postings", schema=Posting.model_json_schema())
+    return project
+
+
+async def test_documents_are_made_stored_and_read_back(documents):
+    got = []
+    posting, company = documents.module.Posting, documents.module.Company
+    documents.step("a.fetch", lambda: [posting(url="a", salary=1), {"url": "b"}], out=many("Posting"))
+    documents.step(
+        "b.company", lambda p: company(name=p.url.upper()), takes("p", "Posting", Mode.EACH, ["a.fetch"]), out="Company"
+    )
+    documents.step("c.see", told(got.extend), takes("ps", "Posting", Mode.ALL, ["a.fetch"]))
+    for _ in range(2):
+        run = await documents.run()
+        assert run.ok, run.error
+    assert await documents.data("Posting") == [{"url": "a", "salary": 1}, {"url": "b", "salary": None}]
+    assert await documents.data("Company") == [{"name": "A"}, {"name": "B"}]
+    assert [type(p) for p in got] == [posting] * 4
+    assert (await documents.run("c.see")).ok
+    assert [p.url for p in got] == ["a", "b"] * 3
+
+
+async def test_a_documents_own_methods_say_that_there_is_no_mongodb(documents):
+    posting = documents.module.Posting
+
+    async def insert():
+        await posting(url="a").insert()
+
+    documents.step("a.fetch", insert)
+    documents.step("b.other", lambda: posting(url="a"), out="Posting")
+    run = await documents.run()
+    error = step_of(run, "a.fetch").error
+    assert "a method of a Document of 'postings' used 'insert_one', which talks to MongoDB itself" in error
