@@ -21,7 +21,7 @@ SHAPED = frozenset({Mode.ALL, Mode.KEYED, Mode.PREVIOUS})
 def infer_modes(
     operations: Operations, sources: Mapping[tuple[str, str], Sequence[str]]
 ) -> tuple[dict[tuple[str, str], Mode], list[Diagnostic]]:
-    """The mode of each input with its producers in `sources`, and PLP205 by operation.
+    """The mode of each input with its producers in `sources`, and PLP205 and PLP212 by operation.
 
     An operation that runs once per record returns many, so producers are looked at before their consumers.
     """
@@ -40,6 +40,10 @@ def infer_modes(
             mode = modes[name, parameter] = _mode(given, producers, many, mapped)
             if mode is Mode.EACH:
                 each.append(parameter)
+            elif mode is Mode.KEYED and not given.many:
+                diagnostics += [
+                    _many_for_one(name, parameter, given, p) for p in producers if (p, given.model) in many or p in mapped
+                ]
         if each:
             mapped.add(name)
         if len(each) > 1:
@@ -66,6 +70,16 @@ def _mode(given: InputSpec, producers: Sequence[str], many: set[tuple[str, str]]
     if len(producers) > 1 or (producers[0], given.model) in many or producers[0] in mapped:
         return Mode.EACH
     return Mode.ONE
+
+
+def _many_for_one(name: str, parameter: str, given: InputSpec, producer: str) -> Diagnostic:
+    return Diagnostic(
+        "PLP212",
+        f"one {given.model} is asked for by producer name, but this one makes many: {producer}",
+        path=("operations", name, "inputs", parameter),
+        hint=f"take `dict[str, list[{given.model}]]`",
+        related=(Related(f"{producer} makes many", path=("operations", producer, "outputs")),),
+    )
 
 
 def _two_each(name: str, parameters: Sequence[str], operations: Operations) -> Diagnostic:

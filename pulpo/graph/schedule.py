@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 #: How many operations may be placed in all attempts together; the number of attempts follows from it.
-_BUDGET = 200_000
+_BUDGET = 100_000
 
 
 def schedule(groups: Mapping[str, Sequence[str]], needs: Mapping[str, Collection[str]]) -> list[tuple[str, tuple[str, ...]]]:
     """Parts of groups in an order in which they can run one after the other, each needing only itself and earlier ones.
 
+    The operations of a part are in an order in which they can run, too.
     Each part is all of its group that can run by then. The group that can be finished comes first, then the one that gives
     most operations, then the first by name. That looks one step ahead, so every group that can begin is tried as the first
     (as many as the budget allows), and the result with the fewest parts is kept.

@@ -11,6 +11,7 @@ from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import MISSING, Difference, shown
 from pulpo.manifest.load import load
+from pulpo.manifest.rules import rule_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +47,7 @@ def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
 def check_manifest(manifest: Manifest) -> list[Diagnostic]:
     """What the lock alone shows: bad references, a data flow that does not hold, resolved answers that are stale."""
     resolution = resolve(manifest)
-    found = list(resolution.diagnostics)
+    found = [*rule_problems(manifest), *resolution.diagnostics]
     if errors(found):
         return found
     found += resolution.stale(manifest)

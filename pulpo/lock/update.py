@@ -18,6 +18,7 @@ from pulpo.lock.changes import Difference, differences
 from pulpo.lock.merge import merge
 from pulpo.manifest.load import load, save
 from pulpo.manifest.model import Manifest
+from pulpo.manifest.rules import rule_problems
 from pulpo.manifest.yaml_write import dumps
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _resolved(data: dict[str, Any]) -> tuple[Manifest, list[Diagnostic]]:
     """The manifest with every inference resolved, and what was found on the way."""
     manifest = Manifest.model_validate(data)
     resolution = resolve(manifest)
-    found = list(resolution.diagnostics)
+    found = [*rule_problems(manifest), *resolution.diagnostics]
     if errors(found):
         return manifest, found
     manifest = Manifest.model_validate(resolution.apply(manifest.data()))

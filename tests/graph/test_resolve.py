@@ -489,3 +489,10 @@ def test_a_changed_mode_is_stale():
     [problem] = resolve(recorded).stale(recorded)
     assert problem.path[-1] == "mode"
     assert problem.message == "the lock says one, now resolves to each"
+
+
+def test_one_record_by_name_can_not_be_asked_of_a_producer_of_many():
+    (problem,) = problems({"a": operation(returns="list[M]"), "b": operation(returns="M"), "c": operation({"x": "dict[str, M]"})})
+    assert (problem.code, problem.message) == ("PLP212", "one M is asked for by producer name, but this one makes many: a")
+    assert problem.path == ("operations", "c", "inputs", "x")
+    assert not problems({"a": operation(returns="list[M]"), "c": operation({"x": "dict[str, list[M]]"})})

@@ -6,7 +6,7 @@ import pytest
 
 from pulpo.declare.discover import ImportFailedError
 from pulpo.errors import DiagnosticsError, UsageError
-from tests.lock.conftest import MERGE
+from tests.lock.conftest import MERGE, MODELS
 
 
 def changed_lines(before: str, after: str) -> list[str]:
@@ -218,3 +218,44 @@ def test_an_empty_project_locks(jobs):
     manifest = jobs.lock().manifest
     assert (dict(manifest.operations), dict(manifest.models)) == ({}, {})
     assert jobs.check() == ()
+
+
+def test_two_models_in_one_collection_are_an_error(jobs):
+    jobs.write(
+        "jobs/models.py",
+        MODELS.replace('@datamodel(key="url")\nclass Merged', '@datamodel(key="url", collection="raw_jobs")\nclass Merged'),
+    )
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert problems(raised) == ["PLP211 its records would be stored among those of MergedJobs, in the collection: raw_jobs"]
+
+
+def test_an_operation_named_like_a_flow_is_an_error(jobs):
+    jobs.operations += '\n@operation("scraping")\ndef everything() -> None: ...\n'
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert [(d.code, d.path, d.place.line) for d in raised.value.diagnostics] == [("PLP207", ("operations", "scraping"), 13)]
+
+
+def test_a_cycle_of_fifty_names_every_operation(jobs):
+    models = "".join(f'\n@datamodel(key="url")\nclass M{i}(BaseModel):\n    url: str\n' for i in range(50))
+    jobs.write("jobs/models.py", MODELS + models)
+    jobs.operations += "".join(f'\n@operation("loop.s{i}")\ndef s{i}(x: M{i}) -> M{(i + 1) % 50}: ...\n' for i in range(50))
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    (cycle,) = [d for d in raised.value.diagnostics if d.code == "PLP206"]
+    assert len(cycle.related) == 50
+    assert all(r.place and r.place.file == "jobs/operations.py" for r in cycle.related)
+
+
+def test_a_flow_that_is_re_entered_is_split_and_said(jobs):
+    jobs.operations += '\n@operation("scraping.enrich")\ndef enrich(jobs: list[CleanedJobs]) -> MergedJobs: ...\n'
+    result = jobs.lock()
+    assert [d.code for d in result.diagnostics] == ["PLP210"]
+    assert result.manifest.flows["scraping"].segments == [
+        ["scraping.linkedin.fetch", "scraping.stepstone.fetch"], ["scraping.enrich"],
+    ]  # fmt: skip
+    assert [d.code for d in jobs.check()] == ["PLP210"]
+    jobs.operations = jobs.operations.replace("scraping.enrich", "parsing.enrich")
+    jobs.lock()
+    assert "segments" not in jobs.text
