@@ -47,7 +47,7 @@ bench: $(READY) ## the benchmarks, side by side
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 spell: $(READY) ## spelling
-	$(BIN)/codespell pulpo tests examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell pulpo examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
 
 build: $(READY) ## wheel and sdist in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -110,7 +110,7 @@ def _modules(project: Project, file: dict[str, Any], *, imported: bool = True) -
     named = list(project.modules) or list(file.get("project", {}).get("modules", []))
     if named or not imported:
         return named
-    return sorted({d.module for d in [*REGISTRY.models, *REGISTRY.operations]})
+    return sorted({d.module for d in REGISTRY.models} | {d.module for d in REGISTRY.operations})
 
 
 def _resolved(data: dict[str, Any]) -> tuple[Manifest, list[Diagnostic]]:

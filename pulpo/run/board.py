@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pulpo.compile.flow import FlowDefinition, Step
+from pulpo.compile.flow import Step
 from pulpo.run.batch import Made
 from pulpo.run.events import Event, Kind, Listener
 from pulpo.run.failure import explain
@@ -90,10 +90,10 @@ class Live:
 class Board:
     """All steps of a run, in the order of the flow."""
 
-    def __init__(self, flow: FlowDefinition, run: str, on_event: Listener | None) -> None:
+    def __init__(self, in_order: Sequence[Step], run: str, on_event: Listener | None) -> None:
         self._run = run
         self._on_event = on_event
-        steps = {step.operation: step for step in flow.steps()}
+        steps = {step.operation: step for step in in_order}
         self._dependents = dependents(steps)
         self.lives = {name: Live(step, len(step.after), len(self._dependents[name])) for name, step in steps.items()}
         #: How many are not over.

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,24 +106,20 @@ class Caller:
         function, timeout = self.function, self.function.settings.timeout
         if not function.is_async:
             return await self.threads.call(lambda: receive(function(values())), timeout)
-        if timeout is None:
-            value = await self._awaited(function(values()))
-        else:
-            value = await self._within(timeout, function(values()))
+        value = function(values())
+        if not inspect.isawaitable(value):
+            raise RunError(f"{function.operation} is not async, but the lock says it is", hint="run `pulpo lock`")
+        value = await (value if timeout is None else self._within(timeout, value))
         if isinstance(value, list | tuple) and len(value) > LARGE:
             return await self.threads.call(lambda: receive(value))
         return receive(value)
 
-    async def _awaited(self, value: Any) -> Any:
-        if not inspect.isawaitable(value):
-            raise RunError(f"{self.function.operation} is not async, but the lock says it is", hint="run `pulpo lock`")
-        return await value
-
-    async def _within(self, limit: float, value: Any) -> Any:
+    @staticmethod
+    async def _within(limit: float, value: Awaitable[Any]) -> Any:
         scope = asyncio.timeout(limit)
         try:
             async with scope:
-                return await self._awaited(value)
+                return await value
         except TimeoutError as error:
             if scope.expired():
                 raise CallTimeoutError(f"took longer than {limit:g} s") from error

@@ -142,12 +142,8 @@ class Codec:
 
 
 def collection_of(name: str, spec: ModelSpec) -> Collection:
-    """Where the records of a model are stored. Beanie Documents, known by `_id` in their schema, have ObjectIds as ids."""
-    return Collection(
-        name=spec.collection or name,
-        indexes=tuple(Index(tuple(fields)) for fields in spec.indexes or ()),
-        object_ids="_id" in spec.json_schema.get("properties", {}),
-    )
+    """Where the records of a model are stored."""
+    return Collection(spec.collection_for(name), indexes=tuple(Index(tuple(fields)) for fields in spec.indexes or ()))
 
 
 def _at(data: Mapping[str, Any], path: str) -> Any:
@@ -172,20 +168,21 @@ def _shown(value: object) -> str:
 _ATOMS = frozenset({str, int, bool, type(None), dt.date, uuid.UUID, decimal.Decimal})
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether the store gives the value back as it is, so that no detour by JSON is needed."""
     kind = type(value)
-    if kind in _ATOMS:
-        return True
     if kind is dict:
-        return all(type(key) is str and _is_plain(item) for key, item in value.items())  # type: ignore[attr-defined]
+        for key, item in value.items():  # noqa: SIM110  every record goes through here, and a generator costs as much again
+            if type(key) is not str or (type(item) not in _ATOMS and not _is_plain(item)):
+                return False
+        return True
     if kind is list or kind is tuple:
-        return all(map(_is_plain, value))  # type: ignore[call-overload]
+        return all(type(item) in _ATOMS or _is_plain(item) for item in value)
     if kind is float:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    if isinstance(value, dt.datetime):
+        return math.isfinite(value)
+    if kind is dt.datetime:
         return value.tzinfo is not None and value.microsecond % 1000 == 0
-    return isinstance(value, enum.Enum) and type(value.value) in _ATOMS
+    return kind in _ATOMS or (isinstance(value, enum.Enum) and type(value.value) in _ATOMS)
 
 
 def _storable(value: Any, as_json: Any) -> Any:

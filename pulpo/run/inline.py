@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic_core import to_jsonable_python
 
-from pulpo.compile.flow import FlowDefinition
+from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.errors import UsageError
 from pulpo.manifest.model import ModelSpec
 from pulpo.run.board import Board
@@ -78,7 +78,7 @@ async def execute(
         operations=part.operations,
         process=Process.current(),
     )
-    return await _carry_out(part, plan, record, store, on_event)
+    return await _carry_out(plan, record, store, on_event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,8 @@ class _Asked:
 class _Plan:
     """All that is found out before the first step starts."""
 
+    #: In the order of the flow.
+    steps: Sequence[Step]
     root: str
     parameters: Mapping[str, object]
     files: Mapping[str, InputChoice]
@@ -141,15 +143,15 @@ async def _plan(
     assigned = assign(flow, parameters)
     steps = list(flow.steps())
     codecs = await codecs_of(steps, models)
-    reused = await of_resumed(store, earlier, flow, _changed(flow, asked, earlier, assigned)) if earlier else {}
-    ready = ready_steps(flow, codecs, assigned, run=run, root=root, skipped=reused)
+    reused = await of_resumed(store, earlier, steps, _changed(flow, asked, earlier, assigned)) if earlier else {}
+    ready = ready_steps(steps, codecs, assigned, run=run, root=root, skipped=reused)
     files = await kept_files(store, earlier.id) if earlier else {}
     search = Search(store, codecs, run, asked.inputs, earlier.inputs if earlier else {}, files, on_event)
     outside = await search.gather(steps, [one.step for one in ready.values()])
-    await load_needed(store, flow, reused, codecs)
+    await load_needed(store, steps, reused, codecs)
     kept = {model: InputChoice("file", records=records) for model, records in files.items() if model not in asked.inputs}
     given = {model: choice for model, choice in asked.inputs.items() if choice.kind == "file"}
-    return _Plan(root, parameters, kept | given, codecs, ready, reused, search, outside)
+    return _Plan(steps, root, parameters, kept | given, codecs, ready, reused, search, outside)
 
 
 def _changed(flow: FlowDefinition, asked: _Asked, earlier: RunRecord, assigned: Assigned) -> set[str]:
@@ -159,8 +161,8 @@ def _changed(flow: FlowDefinition, asked: _Asked, earlier: RunRecord, assigned: 
     return changed | {s.operation for s in flow.steps() for a in s.arguments if a.from_outside and a.model in asked.inputs}
 
 
-async def _carry_out(flow: FlowDefinition, plan: _Plan, record: RunRecord, store: Store, on_event: Listener | None) -> RunRecord:
-    board = Board(flow, record.id, on_event)
+async def _carry_out(plan: _Plan, record: RunRecord, store: Store, on_event: Listener | None) -> RunRecord:
+    board = Board(plan.steps, record.id, on_event)
     try:
         await store.upsert_many(RUNS, [Record(record.id, record.data(), run=record.id)])
         await keep_files(store, record.id, plan.files)

@@ -28,6 +28,8 @@ def assign(flow: FlowDefinition, given: Mapping[str, object]) -> Assigned:
         UsageError: a name is unknown or fits several parameters.
     """
     assigned: Assigned = {}
+    if not given:
+        return assigned
     named = {parameter.name: parameter.targets for parameter in flow.parameters}
     targets = sorted({(step.operation, parameter.name) for step in flow.steps() for parameter in step.parameters})
     for name, value in sorted(given.items(), key=lambda item: (item[0] not in named, item[0])):

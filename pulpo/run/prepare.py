@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pulpo.compile.flow import FlowDefinition, Step
+from pulpo.compile.flow import Step
 from pulpo.errors import UsageError
 from pulpo.manifest.model import ModelSpec
 from pulpo.run import beanie
@@ -46,14 +46,14 @@ async def codecs_of(steps: Sequence[Step], models: Mapping[str, ModelSpec]) -> d
 
 
 def ready_steps(
-    flow: FlowDefinition, codecs: Mapping[str, Codec], assigned: Assigned, *, run: str, root: str, skipped: Collection[str]
+    in_order: Sequence[Step], codecs: Mapping[str, Codec], assigned: Assigned, *, run: str, root: str, skipped: Collection[str]
 ) -> dict[str, ReadyStep]:
-    """The steps of the flow, but those `skipped`, ready to be called; their functions are imported.
+    """The steps of a flow, but those `skipped`, ready to be called; their functions are imported.
 
     Raises:
         UsageError: functions can't be imported, or parameters are missing or do not fit.
     """
-    steps = {step.operation: step for step in flow.steps() if step.operation not in skipped}
+    steps = {step.operation: step for step in in_order if step.operation not in skipped}
     functions = _each(list(steps), lambda name: _function(steps[name]))
     values = arguments(functions, steps.values(), assigned)
     return {

@@ -106,7 +106,7 @@ class StepRecord:
     reused_from: str | None = None
 
     def data(self, run: str) -> dict[str, Any]:
-        """As stored: what is unset is left out, times are texts, counts are lists."""
+        """As stored: what is unset is left out, times are texts, and so are counts, in the order of their fields."""
         data: dict[str, Any] = {
             "run": run,
             "operation": self.operation,
@@ -120,7 +120,7 @@ class StepRecord:
         if self.finished:
             data["finished"] = to_iso(self.finished)
         for model, c in self.counts.items():
-            data.setdefault("counts", {})[model] = [c.taken, c.made, c.inserted, c.updated, c.unchanged]
+            data.setdefault("counts", {})[model] = f"{c.taken} {c.made} {c.inserted} {c.updated} {c.unchanged}"
         for name in ("failures", "error", "cache_key", "reused_from"):
             value = getattr(self, name)
             if value:
@@ -133,7 +133,7 @@ class StepRecord:
         values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         values["state"] = State(data["state"])
         values["outputs"] = tuple(data["outputs"])
-        values["counts"] = {model: Counts(*counts) for model, counts in sorted(data.get("counts", {}).items())}
+        values["counts"] = {model: Counts(*map(int, counts.split())) for model, counts in sorted(data.get("counts", {}).items())}
         for name in ("started", "finished"):
             if name in data:
                 values[name] = from_iso(data[name])

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pulpo.compile.flow import FlowDefinition, Step
+from pulpo.compile.flow import Step
 from pulpo.errors import RunError
 from pulpo.run.batch import Made
 from pulpo.run.codec import Codec, WrongRecordError
@@ -25,8 +25,8 @@ class Reused:
     made: list[Made]
 
 
-async def of_resumed(store: Store, earlier: RunRecord, flow: FlowDefinition, changed: Collection[str]) -> dict[str, Reused]:
-    """The steps of the flow that the earlier run has done, without their records.
+async def of_resumed(store: Store, earlier: RunRecord, steps: Sequence[Step], changed: Collection[str]) -> dict[str, Reused]:
+    """The steps of a flow, given in order, that the earlier run has done; without their records.
 
     A step is one of them if it completed there (or was reused), has the same entrypoint and outputs, is not `changed`, and
     everything that it waits for is one of them too.
@@ -34,7 +34,7 @@ async def of_resumed(store: Store, earlier: RunRecord, flow: FlowDefinition, cha
     done = {step.operation: step for step in earlier.steps if step.state in (State.COMPLETED, State.REUSED)}
     outputs = await output_ids(store, earlier)
     reused: dict[str, Reused] = {}
-    for step in flow.steps():
+    for step in steps:
         old = done.get(step.operation)
         if (
             old is not None
@@ -51,13 +51,13 @@ def _made(step: Step, outputs: Sequence[list[str]]) -> list[Made]:
     return [Made(output.model, ids) for output, ids in zip(step.outputs, outputs, strict=True)]
 
 
-async def load_needed(store: Store, flow: FlowDefinition, reused: Mapping[str, Reused], codecs: Mapping[str, Codec]) -> None:
+async def load_needed(store: Store, steps: Sequence[Step], reused: Mapping[str, Reused], codecs: Mapping[str, Codec]) -> None:
     """Loads the records of those reused steps from which a step that will run takes some.
 
     Raises:
         RunError: a record is no longer what its model says.
     """
-    running = [step for step in flow.steps() if step.operation not in reused]
+    running = [step for step in steps if step.operation not in reused]
     wanted = {(source, argument.model) for step in running for argument in step.arguments for source in argument.sources}
     for operation, outputs in reused.items():
         for made in outputs.made:

@@ -8,10 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.examples import flights_figures as figures
 import pytest
 from flights.models import Airline, Airport, CarrierDay, CarrierReport, Flight, Headline, Plane, Punctuality, RouteTotal
 from flights.operations import delays, load, prepare, reports, summary
+
+from tests.examples import flights_figures as figures
 
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 

@@ -110,9 +110,9 @@ def test_the_header_is_two_comments_and_says_where_the_schema_is() -> None:
 
 
 def test_parameters_and_inputs_keep_the_order_of_the_signature() -> None:
-    inputs = {"zebra": {"model": "A"}, "ant": {"model": "B"}}
-    text = dumps({"operations": {"a.b": {"inputs": inputs}}})
-    assert list(read(text, "lock").data["operations"]["a.b"]["inputs"]) == ["zebra", "ant"]
+    given = {"inputs": {"zebra": {"model": "A"}, "ant": {"model": "B"}}, "parameters": {"y": {}, "x": {}}}
+    operation = read(dumps({"operations": {"a.b": given}}), "lock").data["operations"]["a.b"]
+    assert {key: list(value) for key, value in operation.items()} == {"inputs": ["zebra", "ant"], "parameters": ["y", "x"]}
 
 
 def test_one_entry_is_shown_as_in_the_lock() -> None:

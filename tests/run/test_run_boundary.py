@@ -106,6 +106,14 @@ async def test_a_dict_is_as_good_as_the_model_and_a_boundary_error_is_not_retrie
     assert len(calls) == 2
 
 
+async def test_consumers_get_the_validated_record_and_not_the_one_that_was_returned(project):
+    got = []
+    project.step("a.fetch", lambda: Job.model_construct(url="a", salary="7"), out="Job")
+    project.step("b.see", told(got.append), takes("job", "Job", sources=["a.fetch"]))
+    assert (await project.run()).ok
+    assert got == [Job(url="a", salary=7)]
+
+
 class Colour(enum.Enum):
     RED = "red"
 

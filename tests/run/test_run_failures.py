@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pulpo.run.history import get_run, list_runs
+from pulpo.run.history import get_run, list_runs, stored_in
 from pulpo.run.inline import execute
 from pulpo.store.base import StoreError
 from tests.run.workshop import Job, Mode, Note, Output, many, states, step_of, takes, told
@@ -30,6 +30,8 @@ async def test_what_waits_for_a_failed_step_is_skipped_and_all_else_goes_on(proj
         "a.bad": "failed", "a.good": "completed", "b.next": "skipped", "c.last": "skipped", "b.other": "completed",
     }  # fmt: skip
     assert step_of(run, "c.last").error == "skipped: b.next did not complete"
+    assert step_of(run, "c.last").started is None
+    assert "c.last" not in {event.operation for event in project.events if event.kind == "started"}
     assert await get_run(project.store, run.id) == run
 
 
@@ -214,7 +216,7 @@ class Refusing:
 
 async def test_a_step_whose_records_can_not_be_stored_has_failed_and_the_others_have_not(project):
     real = project.store
-    project.store = Refusing(real, "Job", lambda rows: any(row.data["url"] == "bad" for row in rows))
+    project.store = Refusing(real, "job", lambda rows: any(row.data["url"] == "bad" for row in rows))
     for name in ("bad", "good", "fine"):
         project.step(f"a.{name}", lambda url=name: Job(url=url), out="Job")
     project.step("b.needs", lambda: 1 / 0, after=["a.bad"], models_in=["Job"])
@@ -225,6 +227,7 @@ async def test_a_step_whose_records_can_not_be_stored_has_failed_and_the_others_
     assert step_of(run, "a.bad").error == "what it made can't be stored: no room for these records"
     assert [r["url"] for r in await project.data("Job")] == ["fine", "good"]
     assert await get_run(real, run.id) == run
+    assert sorted((await stored_in(real, run, "Job")).ids) == ["a.fine", "a.good"]
 
 
 async def test_the_last_step_of_a_run_can_still_fail_when_it_is_stored(project):
@@ -278,7 +281,7 @@ async def test_a_long_chain_of_skipped_steps_is_no_problem(project):
 
 async def test_nothing_that_comes_after_an_unstored_step_and_is_not_done_is_run(project):
     real = project.store
-    project.store = Refusing(real, "Job")
+    project.store = Refusing(real, "job")
     project.step("a.bad", lambda: Job(url="a"), out="Job")
     project.step("b.done", lambda job: Note(text=job.url), takes("job", "Job", sources=["a.bad"]), out="Note")
     project.step("c.flush", lambda: None, models_in=["Note"], after=["b.done"])

@@ -31,6 +31,17 @@ async def test_the_last_completed_run_gives_what_no_step_makes_and_that_is_told(
     assert first.id < second.id
 
 
+async def test_what_a_failed_run_stored_is_not_taken(project):
+    got = []
+    fetch_and_see(project, got)
+    good = await project.run("a.fetch")
+    project.step("a.bad", lambda: 1 / 0)
+    project.step("a.fetch", lambda: [Job(url="3")], out=many("Job"))
+    assert states(await project.run("a.bad", "a.fetch")) == {"a.fetch": "completed", "a.bad": "failed"}
+    run = await project.run("b.see")
+    assert run.inputs == {"b.see.jobs": f"run:{good.id}"}
+
+
 async def test_only_the_producers_count_where_they_have_stored_something(project):
     got = []
     for name in ("a.one", "a.two", "z.other"):

@@ -288,7 +288,7 @@ async def test_a_killed_run_is_crashed_and_the_resumed_one_doubles_nothing(progr
         output, _ = program(run.id).communicate(timeout=30)
         assert output == "completed reused completed\n"
         assert (tmp_path / "first.log").read_text() == "x"
-        assert await store.count(Collection("Note")) == 1000
+        assert await store.count(Collection("note")) == 1000
 
 
 async def test_ctrl_c_leaves_a_cancelled_run(program, tmp_path):
