@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: Byte code is kept, as it is wherever a command runs twice.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass
 class Timing:
     """Seconds of the runs of one command."""
@@ -57,7 +61,7 @@ def interleaved(commands: Mapping[str, Command], rounds: int = 7) -> dict[str, T
 def _once(command: Command) -> tuple[float, float]:
     before = os.times()
     started = time.perf_counter()
-    done = subprocess.run(command.argv, cwd=command.cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(command.argv, cwd=command.cwd, capture_output=True, text=True, check=False, env=_ENVIRONMENT)
     wall = time.perf_counter() - started
     after = os.times()
     if done.returncode:
