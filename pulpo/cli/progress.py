@@ -27,13 +27,13 @@ class Progress:
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self._output.quiet:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
             columns = (
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(20),
-                MofNCompleteColumn(),
+                TextColumn("{task.fields[count]}"),
                 TimeElapsedColumn(),
             )
             console = Console(stderr=True, no_color=not self._output.color(sys.stderr))
@@ -58,12 +58,14 @@ class Progress:
             case "started":
                 self._began[name] = time.monotonic()
                 if self._bars is not None:
-                    self._tasks[name] = self._bars.add_task(name, total=None)
+                    self._tasks[name] = self._bars.add_task(name, total=None, count="")
             case "retried":
                 self._say(f"  {name}: try {event.attempt}, after {event.message}", "yellow")
             case "progress":
                 if self._bars is not None and name in self._tasks:
-                    self._bars.update(self._tasks[name], completed=event.done, total=event.total)
+                    self._bars.update(
+                        self._tasks[name], completed=event.done, total=event.total, count=f"{event.done:,}/{event.total:,}"
+                    )
             case "finished":
                 self._finished(name, event.message)
 

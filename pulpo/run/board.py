@@ -39,6 +39,8 @@ class Live:
     outputs: tuple[int, ...] = ()
     written: Mapping[str, Written] = field(default_factory=dict)
     error: str | None = None
+    #: How it stands, once somebody asked, until that changes.
+    record: StepRecord | None = None
     #: A step that it waits for and that did not complete, so that it can't run.
     blocked_by: str | None = None
     #: What it made, until nobody needs it any more; None where it contributes nothing.
@@ -51,12 +53,21 @@ class Live:
         """Whether what waits for it can't run."""
         return self.state in (State.FAILED, State.SKIPPED, State.CANCELLED) and not self.tolerated
 
+    def begin(self) -> None:
+        """The step runs."""
+        self.state, self.started, self.record = State.RUNNING, now(), None
+
     def end(self, state: State, error: str | None = None) -> None:
         """The step is over."""
-        self.state, self.error, self.finished = state, error, now()
+        self.state, self.error, self.finished, self.record = state, error, now(), None
 
     def snapshot(self) -> StepRecord:
         """How it stands, to be stored."""
+        if self.record is None:
+            self.record = self._snapshot()
+        return self.record
+
+    def _snapshot(self) -> StepRecord:
         result = self.result
         return StepRecord(
             self.step.operation,
@@ -122,6 +133,7 @@ class Board:
         One whose records can't be stored has failed, and nothing that comes after it and is not done can be.
         """
         live = self.lives[operation]
+        live.record = None
         if not isinstance(outcome, Exception):
             live.written = outcome
             return

@@ -8,7 +8,7 @@ import itertools
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pulpo.compile.flow import Settings
 from pulpo.errors import RunError
@@ -19,8 +19,7 @@ Values = Mapping[str, object]
 OnRetry = Callable[[int, BaseException], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """An operation's function and how it is to be called."""
 
     operation: str
@@ -54,8 +53,7 @@ class Outcome:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Calls one function, as often as its settings allow. `receive` checks what came back; its complaints are not retried.
 
     A sync call that takes longer than `timeout`, or is cancelled, is abandoned: its thread runs on, nobody listens.

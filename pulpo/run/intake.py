@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pulpo.compile.flow import Argument, Step
 from pulpo.errors import RunError
@@ -19,8 +19,7 @@ class NothingComesError(Exception):
     """A parameter needs a record and there is none: the step has nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inlet:
+class Inlet(NamedTuple):
     """One input of a step, with its records."""
 
     argument: Argument
@@ -77,8 +76,7 @@ class Inlet:
         return [self.codec.copy(record) for record in records] if self.copied else list(records)
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(NamedTuple):
     """All that a step is called with."""
 
     step: Step

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pulpo.compile.flow import Output
 from pulpo.errors import RunError
@@ -22,8 +23,7 @@ class Call:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outlet:
+class Outlet(NamedTuple):
     """Turns what an operation returns into records with ids."""
 
     operation: str

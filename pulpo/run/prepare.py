@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pulpo.compile.flow import Step
 from pulpo.errors import UsageError
@@ -20,8 +19,7 @@ from pulpo.run.parameters import Assigned, arguments
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyStep:
+class ReadyStep(NamedTuple):
     """A step that can be called."""
 
     step: Step

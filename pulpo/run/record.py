@@ -20,7 +20,7 @@ from typing import Any, Self
 import psutil
 
 from pulpo.store.base import Collection, Index, Record
-from pulpo.store.values import from_iso, to_iso
+from pulpo.store.values import from_iso
 
 RUNS = Collection("pulpo_runs", indexes=(Index(("flow",)), Index(("state",))))
 STEPS = Collection("pulpo_steps")
@@ -116,9 +116,9 @@ class StepRecord:
             "outputs": list(self.outputs),
         }
         if self.started:
-            data["started"] = to_iso(self.started)
+            data["started"] = self.started.isoformat(timespec="milliseconds")
         if self.finished:
-            data["finished"] = to_iso(self.finished)
+            data["finished"] = self.finished.isoformat(timespec="milliseconds")
         for model, c in self.counts.items():
             data.setdefault("counts", {})[model] = f"{c.taken} {c.made} {c.inserted} {c.updated} {c.unchanged}"
         for name in ("failures", "error", "cache_key", "reused_from"):

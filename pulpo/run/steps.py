@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from pulpo.compile.flow import Step
 from pulpo.errors import PulpoError
 from pulpo.run.board import Board, Live
 from pulpo.run.codec import Codec
@@ -21,7 +22,6 @@ from pulpo.run.storing import Finished
 from pulpo.run.threads import Threads, default_size
 from pulpo.run.writer import Writer
 from pulpo.store.base import Store
-from pulpo.store.values import now
 
 #: Seconds that cancelled operations have to end.
 GRACE = 5.0
@@ -47,7 +47,7 @@ class Steps:
         self._ready = ready
         self._reused = reused
         self._codecs = codecs
-        self._written = {model for live in self.board.lives.values() for model in live.step.models_out}
+        self._reading = _reading([live.step for live in self.board.lives.values()])
         self._over = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +101,7 @@ class Steps:
         return True
 
     async def _carry_out(self, live: Live) -> None:
-        live.state, live.started = State.RUNNING, now()
+        live.begin()
         self._writer.changed(live.step.operation)
         try:
             self.board.tell(live, "started")
@@ -115,7 +115,7 @@ class Steps:
                 self._over.set_exception(error)
 
     async def _perform(self, live: Live) -> None:
-        if live.step.models_in or any(a.from_outside and a.model in self._written for a in live.step.arguments):
+        if live.step.operation in self._reading:
             await self._writer.drain()
         result = None
         try:
@@ -174,3 +174,13 @@ class Steps:
                 self._writer.changed(live.step.operation)
         if not self._writer.task.done():
             await self._writer.close()
+
+
+def _reading(steps: Sequence[Step]) -> frozenset[str]:
+    """The operations that read from the store what steps of the run wrote there."""
+    written = {model for step in steps for model in step.models_out}
+    return frozenset(
+        step.operation
+        for step in steps
+        if step.models_in or any(argument.from_outside and argument.model in written for argument in step.arguments)
+    )

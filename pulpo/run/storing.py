@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pulpo.run.batch import Made
 from pulpo.store.base import Collection, Record, Store, Written
@@ -14,8 +14,7 @@ from pulpo.store.values import now
 BATCH = 10_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Finished:
+class Finished(NamedTuple):
     """A step that is done, and what has to be stored before its state may be."""
 
     operation: str
@@ -28,8 +27,7 @@ class Finished:
 Outcome = dict[str, Written] | Exception
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     operation: str
     made: Made
 

@@ -132,7 +132,7 @@ def test_all_problems_are_told_in_the_order_of_the_file() -> None:
             concurrency: many
         flows: []
         services:
-          db: {zzz: 1}
+          db: {x-mine: 1, zzz: 1}
         """
     null = "(leave the key out to unset it)"
     segment = "a segment is lower case letters, digits and _, beginning with a letter, not 'Parsing'"
@@ -156,7 +156,7 @@ def test_all_problems_are_told_in_the_order_of_the_file() -> None:
         "lock:20:15: error PLP101: operations.parsing.clean.on_error: must be fail or skip: 5",
         "lock:21:18: error PLP101: operations.parsing.clean.concurrency: must be a whole number: many",
         "lock:22:8: error PLP101: flows: must be a mapping: []",
-        f"lock:24:8: error PLP101: services.db.zzz: unknown key: zzz {keys}",
+        f"lock:24:19: error PLP101: services.db.zzz: unknown key: zzz {keys}",
     ]
 
 
