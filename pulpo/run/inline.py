@@ -15,6 +15,7 @@ from pulpo.errors import UsageError
 from pulpo.manifest.model import ModelSpec
 from pulpo.run.board import Board
 from pulpo.run.codec import Codec
+from pulpo.run.collector import rare_collections
 from pulpo.run.events import Event, Listener
 from pulpo.run.failure import describe
 from pulpo.run.history import require_run
@@ -64,21 +65,22 @@ async def execute(
     part = flow if asked.selection is None else restricted(flow, _known(flow, asked.selection))
     started = now()
     run = run_id or new_run_id(started)
-    plan = await _plan(part, asked, earlier, models=models, store=store, run=run, on_event=on_event)
-    record = RunRecord(
-        id=run,
-        flow=flow.name,
-        state=State.RUNNING,
-        started=started,
-        parameters=to_jsonable_python(plan.parameters, fallback=str),
-        inputs=_inputs(plan, earlier),
-        resumed_from=resume,
-        root=plan.root,
-        selection=None if asked.selection is None else tuple(sorted(asked.selection)),
-        operations=part.operations,
-        process=Process.current(),
-    )
-    return await _carry_out(plan, record, store, on_event)
+    with rare_collections():
+        plan = await _plan(part, asked, earlier, models=models, store=store, run=run, on_event=on_event)
+        record = RunRecord(
+            id=run,
+            flow=flow.name,
+            state=State.RUNNING,
+            started=started,
+            parameters=to_jsonable_python(plan.parameters, fallback=str),
+            inputs=_inputs(plan, earlier),
+            resumed_from=resume,
+            root=plan.root,
+            selection=None if asked.selection is None else tuple(sorted(asked.selection)),
+            operations=part.operations,
+            process=Process.current(),
+        )
+        return await _carry_out(plan, record, store, on_event)
 
 
 @dataclass(frozen=True, slots=True)

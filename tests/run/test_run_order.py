@@ -2,12 +2,14 @@
 
 import asyncio
 import contextvars
+import gc
 import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pulpo.run.inline import execute
 from pulpo.store.sqlite import SqliteStore
 from tests.run.workshop import Clean, Job, Mode, Note, Output, Project, many, states, step_of, takes, told
 
@@ -286,3 +288,19 @@ def test_random_graphs_give_what_running_one_by_one_gives(tmp_path_factory, data
     for i, sources in enumerate(edges):
         expected.append(f"{i}({','.join(expected[j] for j in sorted(sources))})")
     assert asyncio.run(go()) == sorted(expected)
+
+
+async def test_the_garbage_collector_is_as_before_when_the_last_of_several_runs_is_over(project):
+    before = gc.get_threshold()
+    first, second = asyncio.Event(), asyncio.Event()
+    project.step("a.first", first.wait)
+    flow = project.flow()
+    project.steps.clear()
+    project.step("a.second", second.wait)
+    runs = [asyncio.create_task(execute(f, models=project.models, store=project.store)) for f in (flow, project.flow())]
+    first.set()
+    await runs[0]
+    assert gc.get_threshold() != before
+    second.set()
+    await runs[1]
+    assert gc.get_threshold() == before

@@ -48,8 +48,8 @@ async def test_a_suffix_says_which_operation_is_meant(project):
 async def test_an_unknown_name_is_refused_with_what_was_probably_meant(project):
     project.step("a.fetch", lambda limit: None, parameters=["limit"])
     with pytest.raises(UsageError) as caught:
-        await project.run(parameters={"limt": 3})
-    assert (caught.value.message, caught.value.hint) == ("pipeline has no such parameter: 'limt'", "did you mean 'limit'?")
+        await project.run(parameters={"limit_": 3})
+    assert (caught.value.message, caught.value.hint) == ("pipeline has no such parameter: 'limit_'", "did you mean 'limit'?")
 
 
 async def test_all_missing_values_are_in_one_error(project):
