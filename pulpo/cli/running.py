@@ -147,18 +147,14 @@ def _again(manifest: Manifest, earlier: RunRecord, name: str | None) -> Request:
     """What a run that is resumed was to run."""
     if name is not None and name != earlier.flow:
         raise UsageError(f"run {earlier.id} is one of {earlier.flow}, not of {name}")
-    if earlier.selection is None:
-        return chosen(manifest, earlier.flow, Choice())
-    gone = sorted(set(earlier.selection) - set(manifest.operations))
-    if gone:
-        raise UsageError(f"run {earlier.id} can't be resumed, the lock no longer has: {', '.join(gone)}")
-    return chosen(manifest, PIPELINE, Choice(only=earlier.selection)) if earlier.flow == PIPELINE else _part(manifest, earlier)
-
-
-def _part(manifest: Manifest, earlier: RunRecord) -> Request:
     from pulpo.compile.orchestration import OrchestrationCompiler
 
-    return Request(OrchestrationCompiler(manifest).part(earlier.flow, earlier.selection or ()), earlier.selection)
+    compiler = OrchestrationCompiler(manifest)
+    gone = sorted(set(earlier.selection or ()) - set(manifest.operations))
+    if gone:
+        raise UsageError(f"run {earlier.id} can't be resumed, the lock no longer has: {', '.join(gone)}")
+    operations = earlier.selection or _operations(compiler, earlier.flow)
+    return Request(compiler.part(earlier.flow, operations), earlier.selection)
 
 
 def _check_models(choices: Iterable[str], manifest: Manifest) -> None:

@@ -13,7 +13,6 @@ from pulpo.run.events import Event, Kind, Listener
 from pulpo.run.failure import explain
 from pulpo.run.perform import Result
 from pulpo.run.record import Counts, State, StepRecord
-from pulpo.run.selection import dependents
 from pulpo.run.storing import Outcome
 from pulpo.store.base import Written
 from pulpo.store.values import now
@@ -105,7 +104,7 @@ class Board:
         self._run = run
         self._on_event = on_event
         steps = {step.operation: step for step in in_order}
-        self._dependents = dependents(steps)
+        self._dependents = _dependents_of(steps)
         self.lives = {name: Live(step, len(step.after), len(self._dependents[name])) for name, step in steps.items()}
         #: How many are not over.
         self.open = len(steps)
@@ -172,3 +171,12 @@ class Board:
         if self._on_event is not None:
             message = live.state.value if kind == "finished" else ""
             self._on_event(Event(kind, self._run, live.step.operation, message))
+
+
+def _dependents_of(steps: Mapping[str, Step]) -> dict[str, tuple[str, ...]]:
+    """For each operation those that wait for it, in the order of the steps."""
+    found: dict[str, list[str]] = {name: [] for name in steps}
+    for step in steps.values():
+        for name in step.after:
+            found[name].append(step.operation)
+    return {name: tuple(names) for name, names in found.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic_core import to_jsonable_python
@@ -24,7 +24,6 @@ from pulpo.run.parameters import Assigned, assign
 from pulpo.run.prepare import ReadyStep, codecs_of, ready_steps
 from pulpo.run.record import RUNS, Process, RunRecord, State, new_run_id
 from pulpo.run.reuse import Reused, load_needed, of_resumed
-from pulpo.run.selection import restricted
 from pulpo.run.steps import Steps
 from pulpo.store.base import Record, Store, StoreError
 from pulpo.store.values import now
@@ -37,16 +36,17 @@ async def execute(
     store: Store,
     parameters: Mapping[str, object] | None = None,
     inputs: Mapping[str, InputChoice] | None = None,
-    selection: Collection[str] | None = None,
+    selection: tuple[str, ...] | None = None,
     resume: str | None = None,
     run_id: str | None = None,
     on_event: Listener | None = None,
 ) -> RunRecord:
-    """Runs a flow, or the operations of it in `selection`, and returns how it went, steps included.
+    """Runs a flow and returns how it went, steps included.
 
     A step starts as soon as those that it waits for are done. A failed operation fails the run (its state says so, nothing is
     raised) and skips what waits for it; everything else goes on. `resume` names a run of the same flow whose finished steps
-    are not run again, and whose parameters, inputs and selection hold where none are given. `store` has to be open.
+    are not run again, and whose parameters and inputs hold where none are given. `selection` is recorded: the operations that
+    were chosen, sorted, where `flow` is a part of the one of its name. `store` has to be open.
 
     Records go by reference from step to step, as validated copies of what was returned; only an operation that puts out the
     model of an input gets copies of its own.
@@ -58,15 +58,12 @@ async def execute(
         StoreError: the store can't be used.
         asyncio.CancelledError: the task was cancelled; the run and its steps are stored as cancelled.
     """
-    asked = _Asked(parameters or {}, inputs or {}, selection)
+    asked = _Asked(parameters or {}, inputs or {})
     earlier = None if resume is None else await _resumable(store, flow, resume)
-    if earlier is not None:
-        asked = dataclasses.replace(asked, selection=earlier.selection if selection is None else selection)
-    part = flow if asked.selection is None else restricted(flow, _known(flow, asked.selection))
     started = now()
     run = run_id or new_run_id(started)
     with rare_collections():
-        plan = await _plan(part, asked, earlier, models=models, store=store, run=run, on_event=on_event)
+        plan = await _plan(flow, asked, earlier, models=models, store=store, run=run, on_event=on_event)
         record = RunRecord(
             id=run,
             flow=flow.name,
@@ -76,8 +73,8 @@ async def execute(
             inputs=_inputs(plan, earlier),
             resumed_from=resume,
             root=plan.root,
-            selection=None if asked.selection is None else tuple(sorted(asked.selection)),
-            operations=part.operations,
+            selection=selection,
+            operations=flow.operations,
             process=Process.current(),
         )
         return await _carry_out(plan, record, store, on_event)
@@ -87,7 +84,6 @@ async def execute(
 class _Asked:
     parameters: Mapping[str, object]
     inputs: Mapping[str, InputChoice]
-    selection: Collection[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +107,6 @@ def _inputs(plan: _Plan, earlier: RunRecord | None) -> dict[str, str]:
     before = earlier.inputs if earlier else {}
     kept = {slot: source for slot, source in before.items() if slot.rpartition(".")[0] in plan.reused}
     return dict(sorted({**kept, **plan.outside.sources}.items()))
-
-
-def _known(flow: FlowDefinition, selection: Collection[str]) -> frozenset[str]:
-    unknown = sorted(set(selection) - set(flow.operations))
-    if unknown:
-        raise UsageError(f"{flow.name} has no such operation: {', '.join(unknown)}")
-    return frozenset(selection)
 
 
 async def _resumable(store: Store, flow: FlowDefinition, resume: str) -> RunRecord:

@@ -251,3 +251,22 @@ def test_a_reader_that_leaves_early_is_no_error(jobs):
         check=False,
     )
     assert (done.stdout, done.stderr) == ("flowchart LR\n", "")
+
+
+def test_a_resumed_part_stays_a_part(jobs):
+    operations = jobs.directory / "jobs" / "operations.py"
+    good = operations.read_text()
+    operations.write_text(
+        good.replace(
+            "def clean(raw: RawJobs) -> CleanedJobs:\n",
+            "def clean(raw: RawJobs) -> CleanedJobs:\n    raise ValueError('no title')\n",
+        )
+    )
+    jobs("run", "pipeline", "--to", "parsing.clean", code=1)
+    operations.write_text(good)
+    resumed = json.loads(jobs("run", "pipeline", "--resume", "latest", "--format", "json").out)
+    assert {s["operation"]: s["state"] for s in resumed["steps"]} == {
+        "scraping.linkedin.fetch": "reused", "scraping.stepstone.fetch": "reused", "parsing.clean": "completed",
+    }  # fmt: skip
+    assert "is one of pipeline, not of scraping" in jobs("run", "scraping", "--resume", "latest", code=2).err
+    assert "can't be selected anew" in jobs("run", "--resume", "latest", "--only", "validate", code=2).err

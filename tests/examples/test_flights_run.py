@@ -30,7 +30,9 @@ class Project:
         self.second = json.loads(self.pulpo("run", "pipeline", "--format", "json"))
 
     def pulpo(self, *arguments: str) -> str:
-        done = subprocess.run([sys.executable, "-m", "pulpo", *arguments], cwd=self.directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "pulpo", *arguments], cwd=self.directory, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

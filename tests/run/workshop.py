@@ -1,5 +1,6 @@
 """Small projects for the tests of the engine: models, functions and flows made on the spot."""
 
+import dataclasses
 import inspect
 import itertools
 import sys
@@ -13,7 +14,6 @@ from pulpo.manifest.model import Mode, ModelSpec
 from pulpo.run.codec import collection_of
 from pulpo.run.history import every
 from pulpo.run.inline import execute
-from pulpo.run.selection import restricted
 
 _numbers = itertools.count(1)
 
@@ -102,7 +102,7 @@ class Project:
             operations=tuple(s.operation for s in steps),
             dependencies={s.operation: s.after for s in steps},
         )
-        return restricted(whole, names) if names else whole
+        return _part(whole, names) if names else whole
 
     async def run(self, *names, flow="pipeline", **options):
         self.events.clear()
@@ -133,3 +133,28 @@ def step_of(run, name):
 
 
 __all__ = ["REQUIRED", "Mode", "Output", "Parameter"]
+
+
+def _part(whole, names):
+    """The flow with these steps alone: what they take from others comes from outside."""
+    steps = tuple(
+        dataclasses.replace(
+            step,
+            arguments=tuple(dataclasses.replace(a, sources=tuple(s for s in a.sources if s in names)) for a in step.arguments),
+            after=tuple(s for s in step.after if s in names),
+        )
+        for step in whole.steps()
+        if step.operation in names
+    )
+    parameters = tuple(
+        dataclasses.replace(p, targets=targets)
+        for p in whole.parameters
+        if (targets := tuple(t for t in p.targets if t[0] in names))
+    )
+    return dataclasses.replace(
+        whole,
+        members=steps,
+        parameters=parameters,
+        operations=tuple(s.operation for s in steps),
+        dependencies={s.operation: s.after for s in steps},
+    )
