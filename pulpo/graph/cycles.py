@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from _typeshed import SupportsRichComparison
-
-T = TypeVar("T", bound="SupportsRichComparison")
+#: An operation, or a flow with the number of its segment.
+T = TypeVar("T", str, tuple[str, int])
 
 #: How many edges the search for a shorter cycle may follow in one knot: about a second.
 _BUDGET = 2_000_000
