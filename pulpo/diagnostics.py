@@ -115,6 +115,7 @@ CODES: dict[str, str] = {
     "PLP115": "a type is not a declared model",
     "PLP116": "the thing can't be imported by its entrypoint",
     "PLP117": "a model can't be stored",
+    "PLP118": "a module can't be imported",
     "PLP201": "a model is used but not declared",
     "PLP202": "an operation is named that does not exist",
     "PLP203": "no producer for an input",

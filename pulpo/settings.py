@@ -12,13 +12,17 @@ from pulpo.errors import UsageError
 LOCK_NAME = "pulpo.lock.yaml"
 
 
+class NoProjectError(UsageError):
+    """There is no project in a directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A directory with a lock, a `pyproject.toml` that says `[tool.pulpo]`, or both."""
 
     root: Path
-    #: From `[tool.pulpo]` or `[project]`, else the directory's name.
-    name: str
+    #: From `[tool.pulpo]` or `[project]`; None where neither says it.
+    name: str | None = None
     #: `[tool.pulpo] modules`; empty where nothing says it.
     modules: tuple[str, ...] = ()
 
@@ -53,7 +57,8 @@ def find_project(directory: Path | None = None) -> Project:
     """The project in `directory`, or the nearest one at or above the current directory.
 
     Raises:
-        UsageError: There is none, or its `pyproject.toml` can't be used.
+        NoProjectError: There is none.
+        UsageError: Its `pyproject.toml` can't be used.
     """
     start = (directory or Path.cwd()).resolve()
     if not start.is_dir():
@@ -62,7 +67,7 @@ def find_project(directory: Path | None = None) -> Project:
         table = _tool_table(root)
         if table is not None or (root / LOCK_NAME).exists():
             return _project(root, table or {})
-    raise UsageError(
+    raise NoProjectError(
         f"no Pulpo project here: {start}",
         hint='add `[tool.pulpo]` with `modules = ["your_package"]` to pyproject.toml, or give --project',
     )
@@ -76,8 +81,10 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
         raise UsageError(
             f"{root / 'pyproject.toml'}: unknown key in [tool.pulpo]: {unknown[0]}", hint="known keys: name, modules"
         )
-    name = table.get("name") or _project_name(root) or root.name
-    return Project(root, str(name), tuple(modules))
+    name = table.get("name", _project_name(root))
+    if name is not None and not (isinstance(name, str) and name):
+        raise UsageError(f"{root / 'pyproject.toml'}: [tool.pulpo] name is not a name: {name!r}")
+    return Project(root, name, tuple(modules))
 
 
 def _pyproject(root: Path) -> dict[str, Any]:

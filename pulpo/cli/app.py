@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pulpo.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -29,8 +27,9 @@ class CLI:
         """The project in the directory `project`, else the one of the file that makes the object."""
         from pulpo.declare.registry import caller
 
-        started_in = Path(caller(1)[1].file).parent
-        self._directory = Path(project) if project is not None else started_in
+        self._directory = Path(project) if project is not None else Path(caller(1)[1].file).parent
+        #: A `main.py` makes its directory a project: it has imported what it declares.
+        self._is_main = project is None
         self._project: Project | None = None
 
     @classmethod
@@ -44,14 +43,14 @@ class CLI:
     def project(self) -> Project:
         """The project that the commands work on."""
         if self._project is None:
-            from pulpo.settings import Project, find_project
+            from pulpo.settings import NoProjectError, Project, find_project
 
             try:
                 self._project = find_project(self._directory)
-            except UsageError:
-                if not self._directory.is_dir():
+            except NoProjectError:
+                if not self._is_main:
                     raise
-                self._project = Project(self._directory.resolve(), self._directory.resolve().name)
+                self._project = Project(self._directory.resolve())
         return self._project
 
     def manifest(self) -> Manifest:

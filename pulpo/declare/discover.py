@@ -9,8 +9,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pulpo.diagnostics import Place
-from pulpo.errors import PulpoError, UsageError
+from pulpo.diagnostics import Diagnostic, Place
+from pulpo.errors import DiagnosticsError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 _OWN = str(Path(__file__).parent.parent)
 
 
-class ImportFailedError(PulpoError):
-    """A module of the project could not be imported; the message is that module's own error, with its place."""
-
-    def __init__(self, module: str, error: BaseException) -> None:
-        place = _place_of(error)
-        self.place = place.seen_from(str(Path.cwd())) if place else None
-        where = f"{self.place.file}:{self.place.line}: " if self.place else ""
-        super().__init__(
-            f"{where}importing {module} failed: {type(error).__name__}: {error}",
-            hint="nothing was changed; the manifest is only written when every module can be imported",
-        )
+def _failed(module: str, error: BaseException) -> DiagnosticsError:
+    """PLP118: the module's own error, at its place."""
+    place = _place_of(error)
+    message = f"importing {module} failed: {type(error).__name__}: {error}"
+    return DiagnosticsError([Diagnostic("PLP118", message, place=place.seen_from(str(Path.cwd())) if place else None)])
 
 
 def add_to_path(root: Path) -> None:
@@ -45,7 +39,7 @@ def import_modules(modules: Iterable[str]) -> None:
 
     Raises:
         UsageError: There is no such module.
-        ImportFailedError: A module's own code failed.
+        DiagnosticsError: A module's own code failed (PLP118).
     """
     for name in modules:
         module = _import(name)
@@ -74,9 +68,9 @@ def _import(name: str) -> ModuleType:
             raise UsageError(
                 f"there is no module {name}", hint="see `modules` of [tool.pulpo] in pyproject.toml, or of `project` in the lock"
             ) from error
-        raise ImportFailedError(name, error) from error
+        raise _failed(name, error) from error
     except BaseException as error:  # SystemExit, too: a module that exits must not end `pulpo lock` with success
-        raise ImportFailedError(name, error) from error
+        raise _failed(name, error) from error
 
 
 def _place_of(error: BaseException) -> Place | None:

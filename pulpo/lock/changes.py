@@ -45,5 +45,5 @@ def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference
 
 def shown(value: object) -> str:
     """A value as the lock would write it, on one line, cut where it is long."""
-    text = flow(value)
+    text = "nothing" if value is MISSING else flow(value)
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

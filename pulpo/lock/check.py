@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
 
-#: Found by the merge: the file as it is stays, and can be compared.
-_UNDECIDED = ("PLP303", "PLP304")
-
 
 def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
     """Everything that is wrong with the lock, sorted by place, each problem once.
@@ -32,7 +29,7 @@ def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
         code: Compare with the code, too, which imports the project's modules.
 
     Raises:
-        PulpoError: A module can't be imported.
+        UsageError: There is no such module.
     """
     try:
         manifest, document = load(project.lock_path, file=project.lock_shown)
@@ -56,12 +53,14 @@ def check_manifest(manifest: Manifest) -> list[Diagnostic]:
     if not errors(dataflow.diagnostics):
         split = segments(dataflow)
         found += [*split.diagnostics, *split.stale(manifest)]
-    found += [
-        Diagnostic("PLP304", "it left the code, but has hand edits", ("operations", name), hint="`pulpo lock --prune` drops it")
-        for name, spec in manifest.operations.items()
-        if spec.orphaned
-    ]
+    for section, entries in (("models", manifest.models), ("operations", manifest.operations)):
+        found += [_orphan(section, name) for name, spec in entries.items() if spec.orphaned]
     return found
+
+
+def _orphan(section: str, name: str) -> Diagnostic:
+    hint = "`pulpo lock --prune` drops it; `previously=` carries edits over to a new name"
+    return Diagnostic("PLP304", "it left the code, but has hand edits", (section, name), hint=hint)
 
 
 def _drift(project: Project, document: Document, found: list[Diagnostic]) -> list[Diagnostic]:
@@ -73,10 +72,10 @@ def _drift(project: Project, document: Document, found: list[Diagnostic]) -> lis
     except DiagnosticsError as error:
         return list(error.diagnostics)
     known = {d.path for d in found}
-    if errors(d for d in derived.diagnostics if d.code not in _UNDECIDED):
+    conflicts = [d for d in derived.diagnostics if d.code == "PLP303"]
+    if len(errors(derived.diagnostics)) > len(conflicts):
         return _of_the_code(derived.diagnostics, known)  # nothing could be resolved, so nothing can be compared
     drift = [_stale(d, document) for d in derived.changes if d.path not in known and d.path[0] != "declared"]
-    conflicts = [d for d in derived.diagnostics if d.code in _UNDECIDED]
     return [*drift, *conflicts, *_of_the_code(derived.diagnostics, known)]
 
 
@@ -87,6 +86,8 @@ def _of_the_code(diagnostics: Iterable[Diagnostic], known: set[tuple[str | int, 
 
 def _stale(difference: Difference, document: Document) -> Diagnostic:
     path = difference.path
+    if path[-1] == "orphaned":
+        return _orphan(str(path[0]), str(path[1])).located(document.locate)
     if difference.before is MISSING:
         message = f"the code has it, the lock does not: {shown(difference.after)}"
     elif difference.after is MISSING:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pulpo.diagnostics import Diagnostic
+from pulpo.diagnostics import Diagnostic, Severity
+from pulpo.lock.changes import MISSING, shown
 from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS, VERSION
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 _SETTINGS = {"models": MODEL_SETTINGS, "operations": OPERATION_SETTINGS}
-
-
-class _Unset:
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-_UNSET = _Unset()
 
 
 @dataclass(slots=True)
@@ -53,21 +46,25 @@ def merge(code: Lowered, file: Data, *, project: Data, force: bool = False, prun
         prune: Drop operations and models that left the code although they have hand edits.
 
     Returns:
-        The data, not resolved yet, and PLP303 for each conflict, PLP304 for each orphan.
+        The data, not resolved yet; PLP303, an error, for each conflict, and PLP304, a warning, for each orphan that stays.
     """
     merged = Merged({"version": VERSION, "project": {**file.get("project", {}), **project}})
     declared = file.get("declared", {})
     for section, entries in (("models", code.models), ("operations", code.operations)):
         old: Data = file.get(section, {})
         base: Data = declared.get(section, {})
-        moved = {new: earlier for new, names in code.previously.items() for earlier in names if earlier in old and new not in old}
+        moved: dict[str, str] = {}
+        if section == "operations":
+            moved = {
+                new: earlier for new, names in code.previously.items() for earlier in names if earlier in old and new not in old
+            }
         result = {}
         for name in sorted({*entries, *old}):
             if name in entries:
-                source = moved.get(name, name) if section == "operations" else name
-                merge_entry = _Entry(section, name, entries[name], old.get(source, {}), base.get(source, {}), force)
-                result[name] = merge_entry.merge(merged)
-            elif name not in moved.values() or section == "models":
+                source = moved.get(name, name)
+                entry = _Entry(section, name, entries[name], old.get(source, {}), base.get(source, {}), force)
+                result[name] = entry.merge(merged)
+            elif name not in moved.values():
                 kept = _left_the_code(section, name, old[name], base.get(name, {}), merged, prune=prune)
                 if kept is not None:
                     result[name] = kept
@@ -109,13 +106,13 @@ class _Entry:
             )
             if not self.force:
                 return self.file
-        settings = {key: value for key in _SETTINGS[self.section] if (value := self._setting(key, merged)) is not _UNSET}
+        settings = {key: value for key in _SETTINGS[self.section] if (value := self._setting(key, merged)) is not MISSING}
         structure = {key: value for key, value in self.code.items() if key not in _SETTINGS[self.section]}
         own = {key: value for key, value in self.file.items() if key.startswith("x-")}
         return {**settings, **structure, **own}
 
     def _setting(self, key: str, merged: Merged) -> object:
-        code, file, base = (side.get(key, _UNSET) for side in (self.code, self.file, self.base))
+        code, file, base = (side.get(key, MISSING) for side in (self.code, self.file, self.base))
         if not self.file or file in (code, base):
             return code
         if code == base:
@@ -125,7 +122,7 @@ class _Entry:
         merged.diagnostics.append(
             Diagnostic(
                 "PLP303",
-                f"both changed: the code says {_text(code)}, the lock says {_text(file)}",
+                f"both changed: the code says {shown(code)}, the lock says {shown(file)}",
                 (self.section, self.name, key),
                 hint="make the two agree, or take the code's with `pulpo lock --force`",
             )
@@ -133,15 +130,11 @@ class _Entry:
         return file
 
 
-def _text(value: object) -> str:
-    return "nothing" if value is _UNSET else repr(value)
-
-
 def _left_the_code(section: str, name: str, entry: Data, base: Data, merged: Merged, *, prune: bool) -> Data | None:
     """What becomes of an entry that no declaration has any more: the file's own stay, edited ones as orphans."""
     if entry.get("origin") == "manifest":
         return entry
-    edited = sorted(k for k in _SETTINGS[section] if entry.get(k, _UNSET) != base.get(k, _UNSET))
+    edited = sorted(k for k in _SETTINGS[section] if entry.get(k, MISSING) != base.get(k, MISSING))
     edited += sorted(k for k in entry if k.startswith("x-"))
     if prune or not edited:
         return None
@@ -150,6 +143,7 @@ def _left_the_code(section: str, name: str, entry: Data, base: Data, merged: Mer
             "PLP304",
             f"it left the code, but has hand edits: {', '.join(edited)}",
             (section, name),
+            severity=Severity.WARNING,
             hint="`pulpo lock --prune` drops it; `previously=` carries edits over to a new name",
         )
     )

@@ -63,9 +63,9 @@ def lock(project: Project, *, check: bool = False, force: bool = False, prune: b
         What should stand in the file, and what changed.
 
     Raises:
-        DiagnosticsError: Declarations or data flow have errors, both sides changed a setting, an orphan needs a decision, or
-            writing would lose what a person wrote (PLP305). The file is as it was.
-        PulpoError: A module can't be imported, or the file can't be read or written.
+        DiagnosticsError: A module can't be imported, declarations or data flow have errors, both sides changed a setting, the
+            file can't be read, or writing would lose what a person wrote (PLP305). The file is as it was.
+        UsageError: There is no such module, or the file can't be written.
     """
     document = load(project.lock_path, file=project.lock_shown)[1] if project.lock_path.exists() else None
     result = derive(project, document, force=force, prune=prune)
@@ -82,14 +82,14 @@ def derive(project: Project, document: Document | None, *, force: bool = False, 
     """What the lock should say, given the one there is; errors are among the diagnostics, and nothing is written.
 
     Raises:
-        DiagnosticsError: Declarations have errors.
-        PulpoError: A module can't be imported.
+        DiagnosticsError: A module can't be imported, or declarations have errors.
+        UsageError: There is no such module.
     """
     file: dict[str, Any] = document.data if document else {}
     code = read_code(project, file)
     if found := errors(code.diagnostics):
         raise DiagnosticsError(_located(found, code, None))
-    merged = merge(code, file, project={"name": project.name, "modules": _modules(project, file)}, force=force, prune=prune)
+    merged = merge(code, file, project=_project(project, file), force=force, prune=prune)
     manifest, more = _resolved(merged.data)
     return LockResult(
         manifest,
@@ -103,6 +103,11 @@ def read_code(project: Project, file: dict[str, Any]) -> Lowered:
     add_to_path(project.root)
     import_modules(_modules(project, file, imported=False))
     return lower(REGISTRY, project.shown_from)
+
+
+def _project(project: Project, file: dict[str, Any]) -> dict[str, Any]:
+    name = project.name or file.get("project", {}).get("name") or project.root.name
+    return {"name": name, "modules": _modules(project, file)}
 
 
 def _modules(project: Project, file: dict[str, Any], *, imported: bool = True) -> list[str]:

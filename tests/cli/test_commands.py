@@ -125,7 +125,7 @@ def test_check_without_code_imports_no_user_code(jobs):
     jobs("operations")
     jobs("flows")
     done = jobs("check", code=1)
-    assert "jobs/__init__.py:1: importing jobs failed: SystemExit: imported" in done.err
+    assert "jobs/__init__.py:1:1: error PLP118: importing jobs failed: SystemExit: imported" in done.out
 
 
 def test_a_failing_operation_is_told_with_its_place_and_exits_1_and_resume_goes_on(jobs):
