@@ -122,10 +122,11 @@ class CLI:
             from pulpo.cli.main import run_command_line
 
             sys.exit(run_command_line(sys.argv[1:], self))
-        from pulpo.cli.running import Choice, run_flow
+        from pulpo.cli.running import run_flow
+        from pulpo.run.start import Part
 
-        choice = Choice(tuple(select), tuple(from_), tuple(to), tuple(only), with_upstream=with_upstream)
-        return run_flow(self.project, flow, choice, parameters or {}, inputs or {}, resume)
+        part = Part(tuple(select), tuple(from_), tuple(to), tuple(only), with_upstream=with_upstream)
+        return run_flow(self.project, flow, part, parameters or {}, inputs or {}, resume)
 
     def runs(self, *, limit: int = 20) -> list[RunRecord]:
         """The latest runs, newest first."""

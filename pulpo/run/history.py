@@ -13,6 +13,8 @@ from pulpo.store.base import Collection as StoreCollection
 from pulpo.store.base import Condition, Record, Sort, Store
 
 _PAGE = 1_000
+#: What to do where there is no run.
+NO_RUNS = "`pulpo run pipeline` makes one"
 
 
 async def list_runs(store: Store, *, flow: str | None = None, state: State | None = None, limit: int = 50) -> list[RunRecord]:
@@ -52,6 +54,25 @@ async def require_run(store: Store, run: str) -> RunRecord:
         near = did_you_mean(run, [known.id for known in await list_runs(store)])
         raise UsageError(f"there is no such run: {run}", hint=near or "`pulpo runs` lists them")
     return found
+
+
+async def find_run(store: Store, run: str) -> RunRecord:
+    """A run with its steps, by its id, the beginning of one, or `latest`.
+
+    Raises:
+        UsageError: There is no such run, or several begin so.
+    """
+    if run == "latest":
+        latest = await list_runs(store, limit=1)
+        if not latest:
+            raise UsageError("there are no runs yet", hint=NO_RUNS)
+        return await require_run(store, latest[0].id)
+    if (found := await get_run(store, run)) is not None:
+        return found
+    begin_so = [known.id for known in await list_runs(store, limit=_PAGE) if known.id.startswith(run)]
+    if len(begin_so) > 1:
+        raise UsageError(f"several runs begin so: {', '.join(begin_so[:5])}", hint="give more of the id")
+    return await require_run(store, begin_so[0] if begin_so else run)
 
 
 async def output_ids(store: Store, run: RunRecord, operations: Collection[str] | None = None) -> dict[str, list[list[str]]]:

@@ -54,7 +54,7 @@ async def execute(
     Raises:
         UsageError: the run can't start as asked: unknown or missing parameters, code that can't be imported, a run that can't be
             resumed.
-        RunError: inputs from outside have no records.
+        RunError: records from outside are no longer what their models say.
         StoreError: the store can't be used.
         asyncio.CancelledError: the task was cancelled; the run and its steps are stored as cancelled.
     """

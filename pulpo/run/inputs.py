@@ -69,7 +69,7 @@ class Search:
 
         Raises:
             UsageError: a choice is for a model that nothing takes from outside, or for a run that has none of it.
-            RunError: inputs have no records; all of them are in the one message.
+            UsageError: inputs have no records; all of them are in the one message.
         """
         self._check_choices(steps)
         later = {model for step in steps for model in step.models_out} - set(self.choices)
@@ -93,7 +93,7 @@ class Search:
         """What this run wrote of a model by itself, else what the last run stored, else all that is in the collection.
 
         Raises:
-            RunError: there is nothing at all.
+            UsageError: there is nothing at all.
         """
         codec = self.codecs[argument.model]
         by_age = (Sort("_created"),)
@@ -247,7 +247,7 @@ def _may_be_missing(argument: Argument) -> bool:
     return argument.optional or (argument.mode is Mode.PREVIOUS and argument.many)
 
 
-def _missing_error(missing: Sequence[tuple[str, Argument]]) -> RunError:
+def _missing_error(missing: Sequence[tuple[str, Argument]]) -> UsageError:
     lines = []
     previous = [a for _, a in missing if a.mode is Mode.PREVIOUS]
     for operation, argument in missing:
@@ -259,4 +259,4 @@ def _missing_error(missing: Sequence[tuple[str, Argument]]) -> RunError:
         model = next(a.model for _, a in missing if a.mode is not Mode.PREVIOUS)
         hints.append(f"`--with-upstream` runs the producers too; `--input {model}=@file.json` gives the records")
     hints += [f"say `Previous[{a.model}] | None` where a first run has none" for a in previous[:1]]
-    return RunError("\n".join(["nothing was stored of what comes from outside:", *lines]), hint="; ".join(hints))
+    return UsageError("\n".join(["nothing was stored of what comes from outside:", *lines]), hint="; ".join(hints))

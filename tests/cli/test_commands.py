@@ -64,12 +64,12 @@ def test_operations_models_and_flows_list_and_show(jobs):
         (["operations", "parsing.claen"], "there is no operation parsing.claen", "did you mean 'parsing.clean'?"),
         (["models", "RawJob"], "there is no model RawJob", "did you mean 'RawJobs'?"),
         (["flows", "scrapping"], "there is no flow scrapping", "did you mean 'scraping'?"),
-        (["run", "scrapping"], "there is no flow or operation scrapping", "did you mean 'scraping'?"),
-        (["run"], "which flow?", "`pulpo run pipeline` runs everything; `pulpo flows` lists the flows"),
+        (["run", "scrapping"], "there is no such flow or operation: scrapping", "did you mean 'scraping'?"),
+        (["run"], "no flow is named", "`pulpo run pipeline` runs everything; `pulpo flows` lists the flows"),
         (["run", "pipeline", "--param", "keyword=x"], "pipeline has no such parameter: 'keyword'", "did you mean 'keywords'?"),
         (["run", "pipeline", "--param", "keywords"], "--param takes name=value, not: keywords", None),
         (["run", "pipeline", "--select", "parsing.claen"], "parsing.claen", "did you mean 'parsing.clean'?"),
-        (["run", "pipeline", "--input", "RawJob=latest"], "--input: there is no model RawJob", "did you mean 'RawJobs'?"),
+        (["run", "pipeline", "--input", "RawJob=latest"], "there is no such model: RawJob", "did you mean 'RawJobs'?"),
         (["run", "pipeline", "--input", "RawJobs=@nothing.json"], "nothing.json can't be read: No such file or directory", None),
         (["run", "pipeline", "--resume", "2020"], "there is no such run: 2020", "`pulpo runs` lists them"),
         (["runs", "show", "x"], "there are no runs yet", "`pulpo run pipeline` makes one"),
@@ -155,7 +155,7 @@ def test_a_failing_operation_is_told_with_its_place_and_exits_1_and_resume_goes_
 
 
 def test_a_flow_alone_takes_what_the_last_run_stored(jobs):
-    done = jobs("run", "parsing", code=1)
+    done = jobs("run", "parsing", code=2)
     assert "RawJobs" in done.err
     assert "--with-upstream" in done.err
     jobs("run", "scraping")
@@ -184,7 +184,7 @@ def test_ctrl_c_is_recorded_and_exits_130(jobs):
         text=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    assert process.stdout.readline() == "here\n"
+    assert process.stdout.readline().startswith("here")  # two records at once: their lines may mix
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, out + err
@@ -268,5 +268,5 @@ def test_a_resumed_part_stays_a_part(jobs):
     assert {s["operation"]: s["state"] for s in resumed["steps"]} == {
         "scraping.linkedin.fetch": "reused", "scraping.stepstone.fetch": "reused", "parsing.clean": "completed",
     }  # fmt: skip
-    assert "is one of pipeline, not of scraping" in jobs("run", "scraping", "--resume", "latest", code=2).err
+    assert "is not one of scraping, but of: pipeline" in jobs("run", "scraping", "--resume", "latest", code=2).err
     assert "can't be selected anew" in jobs("run", "--resume", "latest", "--only", "validate", code=2).err

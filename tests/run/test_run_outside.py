@@ -69,7 +69,7 @@ async def test_inputs_without_records_are_one_error_before_anything_runs(project
     project.step("a.first", lambda: ran.append(1))
     project.step("b.one", lambda job: None, takes("job", "Job", producers=["x.fetch", "y.fetch"]))
     project.step("b.two", lambda notes: None, takes("notes", "Note", Mode.ALL))
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(UsageError) as caught:
         await project.run()
     assert caught.value.message.splitlines() == [
         "nothing was stored of what comes from outside:",
@@ -86,7 +86,7 @@ async def test_an_empty_output_of_the_last_run_is_not_taken_for_records(project)
     fetch_and_see(project, got)
     project.step("a.fetch", list, out=many("Job"))
     await project.run("a.fetch")
-    with pytest.raises(RunError):
+    with pytest.raises(UsageError):
         await project.run("b.see")
 
 
@@ -174,7 +174,7 @@ async def test_previous_of_one_record_is_none_on_the_first_run_if_it_may_be(proj
     await project.run()
     assert got == [None, Job(url="a")]
     project.step("c.see", lambda before: None, takes("before", "Note", Mode.PREVIOUS))
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(UsageError) as caught:
         await project.run()
     assert "Note as Previous of c.see(before)" in caught.value.message
     assert "Previous[Note] | None" in caught.value.hint

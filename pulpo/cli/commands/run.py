@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Texts = list[str] | None
 
@@ -54,33 +51,20 @@ def run(
 
     from pulpo.cli.commands.runs import print_run
     from pulpo.cli.progress import Progress
-    from pulpo.cli.running import Choice, parameters_from_text, run_flow
+    from pulpo.cli.running import inputs_from_text, parameters_from_text, run_flow
     from pulpo.errors import UsageError
+    from pulpo.run.start import Part
 
     if flow is None and resume is None:
-        raise UsageError("which flow?", hint="`pulpo run pipeline` runs everything; `pulpo flows` lists the flows")
-    choice = Choice(tuple(select or ()), tuple(from_ or ()), tuple(to or ()), tuple(only or ()), with_upstream=with_upstream)
-    if resume is not None and (choice.is_part or with_upstream):
+        raise UsageError("no flow is named", hint="`pulpo run pipeline` runs everything; `pulpo flows` lists the flows")
+    part = Part(tuple(select or ()), tuple(from_ or ()), tuple(to or ()), tuple(only or ()), with_upstream=with_upstream)
+    if resume is not None and part:
         raise UsageError("--resume goes on with what the run had selected; it can't be selected anew")
     output, cli = context.obj.output, context.obj.cli
     gc.enable()  # a run may be long
     parameters = partial(parameters_from_text, param or ())
     with Progress(output) as progress:
-        record = run_flow(cli.project, flow, choice, parameters, _pairs(input or ()), resume, progress)
+        record = run_flow(cli.project, flow, part, parameters, inputs_from_text(input or ()), resume, progress)
     print_run(output, record, as_json=format is Format.JSON)
     if not record.ok:
         raise typer.Exit(1)
-
-
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    from pulpo.errors import UsageError
-
-    pairs: dict[str, str] = {}
-    for text in texts:
-        model, equals, source = text.partition("=")
-        if not equals or not model:
-            raise UsageError(f"--input takes M=@FILE, M=run:ID or M=latest, not: {text}")
-        if model in pairs:
-            raise UsageError(f"--input {model} is given twice")
-        pairs[model] = source
-    return pairs
