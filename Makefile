@@ -18,7 +18,6 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## run the flights pipeline over real data, from nothing
 	$(BIN)/pulpo --project examples/flights run pipeline
-	$(BIN)/pulpo --project examples/flights runs show latest
 
 test: $(READY) ## all tests
 	$(BIN)/pytest -n 2
@@ -44,14 +43,14 @@ golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
 bench: $(READY) ## the benchmarks, side by side
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for name in commands engine manifest store; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 spell: $(READY) ## spelling
 	$(BIN)/codespell pulpo examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
 
-build: $(READY) ## wheel and sdist in dist/
+build: $(READY) ## the wheel, in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## remove what was made
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/.kedro
 	find . -name __pycache__ -prune -exec rm -rf {} +

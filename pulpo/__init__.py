@@ -1,4 +1,4 @@
-"""Pulpo: typed functions become a reviewed manifest, and the manifest becomes pipelines and the services around them.
+"""Pulpo: typed functions become a manifest that people review and edit, and the manifest becomes the pipeline.
 
 `CLI` is loaded when it is asked for: a worker that imports a module with decorators needs no command line.
 """

@@ -57,6 +57,11 @@ def parents(name: str) -> tuple[str, ...]:
     return tuple(".".join(segments[:i]) for i in range(1, len(segments)))
 
 
+def lies_in(operation: str, flow: str) -> bool:
+    """Whether an operation belongs to a flow: it lies below it, is it (a standalone one), or the flow is the pipeline."""
+    return flow in (PIPELINE, operation) or operation.startswith(f"{flow}.")
+
+
 def snake_case(name: str) -> str:
     """`RawJob` as `raw_job`, `HTTPLog` as `http_log`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

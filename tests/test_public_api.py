@@ -38,3 +38,25 @@ def test_the_names_asked_for_have_their_methods():
         pulpo.CLI: ("lock", "check", "graph", "run", "runs", "runs_show", "operations", "models", "flows", "schema"),
     }.items():
         assert [method for method in methods if not callable(getattr(cls, method, None))] == []
+
+
+def test_every_command_is_a_method_that_returns_what_it_found(tmp_path, fresh_imports):
+    import shutil
+    from pathlib import Path
+
+    example = Path(__file__).parents[1] / "examples" / "jobs"
+    shutil.copytree(example, tmp_path / "jobs", ignore=shutil.ignore_patterns("run_cache", "__pycache__"))
+    cli = pulpo.CLI(tmp_path / "jobs")
+    assert not cli.lock().written
+    assert cli.check() == ()
+    assert cli.graph("dot").startswith("digraph")
+    assert "scraping.merge" not in cli.graph(select=["parsing.clean"])
+    assert list(cli.models()) == ["CleanedJobs", "RawJobs"]
+    assert cli.operations()["parsing.clean"].entrypoint == "jobs.operations:clean"
+    assert [flow.name for flow in cli.flows()][:2] == ["parsing", "pipeline"]
+    assert cli.runs() == []
+    run = cli.run("pipeline", parameters={"keywords": "python"})
+    assert (run.state, cli.runs_show().id, [r.id for r in cli.runs()]) == ("completed", run.id, [run.id])
+    assert cli.run("pipeline", only=["scraping.merge"], inputs={"RawJobs": f"run:{run.id}"}).state == "completed"
+    assert cli.schema(tmp_path / "schemas")[0] == "pulpo.schema.json"
+    assert cli.schema(tmp_path / "schemas", check=True) == []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, overload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
+    from pulpo.graph.render import GraphFormat
     from pulpo.lock.update import LockResult
     from pulpo.manifest.model import Manifest, ModelSpec, OperationSpec
     from pulpo.run.record import RunRecord
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class CLI:
     """The command line of one project, for its own `main.py`: `CLI().run()`; and every command as a method.
 
-    Methods return what the command would print, and raise `PulpoError` where it would fail.
+    Methods return what they found or made, and raise `PulpoError` where they can't: `check` returns problems, and `run` a
+    failed run, for those are answers.
     """
 
     def __init__(self, project: str | Path | None = None) -> None:
@@ -60,13 +62,17 @@ class CLI:
         return load(self.project.lock_path, file=self.project.lock_shown)[0]
 
     def lock(self, *, check: bool = False, force: bool = False, prune: bool = False) -> LockResult:
-        """Write the lock from the code; see `pulpo.lock.update.lock`."""
+        """Write the lock from the code, unless `check`; what changed is in the result. See `pulpo.lock.update.lock`.
+
+        Raises:
+            PulpoError: Declarations have errors, both sides changed a setting, or writing would lose something.
+        """
         from pulpo.lock.update import lock
 
         return lock(self.project, check=check, force=force, prune=prune)
 
     def check(self, *, code: bool = True) -> tuple[Diagnostic, ...]:
-        """Everything that is wrong with the lock, sorted by place."""
+        """Everything that is wrong with the lock, sorted by place: errors, and warnings."""
         from pulpo.lock.check import check
 
         return check(self.project, code=code)
@@ -85,7 +91,7 @@ class CLI:
 
         return OrchestrationCompiler(self.manifest()).compile().flows
 
-    def schema(self, directory: str | Path = ".", *, check: bool = False) -> list[str]:
+    def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""
         from pulpo.manifest.schema import stale_schemas, write_schemas
 
@@ -94,12 +100,28 @@ class CLI:
             write_schemas(Path(directory))
         return stale
 
-    def graph(self, format: str = "mermaid", *, select: Sequence[str] = ()) -> str:  # noqa: A002 - the option's name
-        """The data flow as text: mermaid, dot or json."""
-        from pulpo.cli.commands.graph import render
+    def graph(self, format: GraphFormat = "mermaid", *, select: Sequence[str] = ()) -> str:  # noqa: A002 - the option's name
+        """The data flow as text, of all operations or of those that the expressions select."""
+        from pulpo.graph.render import render
 
         return render(self.manifest(), format, select)
 
+    @overload
+    def run(self) -> NoReturn: ...
+    @overload
+    def run(
+        self,
+        flow: str,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        resume: str | None = None,
+        with_upstream: bool = False,
+        select: Sequence[str] = (),
+        from_: Sequence[str] = (),
+        to: Sequence[str] = (),
+        only: Sequence[str] = (),
+    ) -> RunRecord: ...
     def run(
         self,
         flow: str | None = None,
@@ -112,11 +134,16 @@ class CLI:
         from_: Sequence[str] = (),
         to: Sequence[str] = (),
         only: Sequence[str] = (),
-    ) -> RunRecord | None:
+    ) -> RunRecord:
         """Run a flow or an operation with the inline engine; without one, run the command line and exit.
 
+        `inputs` are texts, by model: `@FILE`, `run:ID` or `latest`.
+
         Returns:
-            The run's record, whatever its state; None never comes back, since the command line exits.
+            The run's record with its steps, whatever its state.
+
+        Raises:
+            PulpoError: It can't start as asked.
         """
         if flow is None:
             from pulpo.cli.main import run_command_line

@@ -37,7 +37,7 @@ def build() -> Any:
     """The command `pulpo`, ready to parse."""
     app = typer.Typer(
         name="pulpo",
-        help="Typed functions become a reviewed manifest, and the manifest becomes pipelines and the services around them.",
+        help="Typed functions become a manifest that people review and edit; the manifest becomes the pipeline.",
         no_args_is_help=True,
         rich_markup_mode=None,  # help in plain text: Rich would take longer to import than everything else
         pretty_exceptions_enable=False,

@@ -18,7 +18,7 @@ from pulpo.compile.parameters import flow_parameters
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.quotient import quotient
 from pulpo.manifest.model import Mode
-from pulpo.names import PIPELINE, parents
+from pulpo.names import PIPELINE, lies_in, parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class OrchestrationCompiler:
 
     def operations_of(self, flow: str) -> tuple[str, ...]:
         """The operations of a flow or the operation itself, in the order in which they can run; empty where there is none."""
-        return tuple(o for o in self._order if flow in (PIPELINE, o) or o.startswith(flow + "."))
+        return tuple(o for o in self._order if lies_in(o, flow))
 
     def flow(self, name: str) -> FlowDefinition:
         """The flow, or the operation as a flow of its own, of that name."""
@@ -58,7 +58,7 @@ class OrchestrationCompiler:
         ordered = tuple(o for o in self._order if o in chosen)
         scope = _Scope(self.manifest, self.dataflow, frozenset(chosen))
         steps = {operation: scope.step(operation) for operation in ordered}
-        top = PIPELINE if name not in self.flow_names() or any(not _below(o, name) for o in ordered) else name
+        top = PIPELINE if name not in self.flow_names() or not all(lies_in(o, name) for o in ordered) else name
         return FlowDefinition(
             name=name,
             members=self._members(top, ordered, steps),
@@ -89,10 +89,6 @@ class OrchestrationCompiler:
         return tuple(members)
 
 
-def _below(operation: str, flow: str) -> bool:
-    return flow in (PIPELINE, operation) or operation.startswith(flow + ".")
-
-
 class _Scope:
     """The operations of one run: where each input comes from when only these run."""
 
@@ -105,7 +101,7 @@ class _Scope:
         spec = self.manifest.operations[name]
         arguments = tuple(self._argument(argument, given) for argument, given in spec.inputs.items())
         after = {source for argument in arguments for source in argument.sources}
-        after |= {dependency for dependency in self.dataflow.dependencies[name] if dependency in self.operations}
+        after |= self._nearest(name)
         return Step(
             operation=name,
             entrypoint=spec.entrypoint,
@@ -135,6 +131,20 @@ class _Scope:
             return set()
         updated = [i for i in spec.inputs.values() if i.model == model and i.mode is not Mode.PREVIOUS]
         return {s for i in updated for p in i.sources or () for s in self._sources(p, model, (*seen, producer))}
+
+    def _nearest(self, name: str) -> set[str]:
+        """The nearest operations of this run above one: an order holds also where it goes through what is left out."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        queue = [name]
+        while queue:
+            for dependency in self.dataflow.dependencies[queue.pop()]:
+                if dependency in self.operations:
+                    found.add(dependency)
+                elif dependency not in seen:
+                    seen.add(dependency)
+                    queue.append(dependency)
+        return found
 
 
 def _parameters(spec: OperationSpec) -> tuple[Parameter, ...]:

@@ -7,6 +7,7 @@ import datetime as dt
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulpo.declare.annotations import is_pydantic
@@ -16,10 +17,10 @@ from pulpo.declare.signature import is_async, read_signature, resolvable_name
 from pulpo.diagnostics import Diagnostic, Place, Related
 from pulpo.manifest.model import ModelSettings, OperationSettings
 from pulpo.names import did_you_mean, model_name_problem, operation_name_problem
+from pulpo.settings import LOCK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -71,6 +72,8 @@ def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str
     """One declaration a name, sorted; the same line run twice (a reload, `__main__`) counts once, the last time."""
     by_name: dict[str, D] = {}
     for declaration in declarations:
+        if _of_another_project(declaration.place.file, root):
+            continue
         place = declaration.place.seen_from(str(root))
         name = declaration.name
         if why := problem_of(name):
@@ -88,6 +91,14 @@ def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str
         by_name[name] = declaration
         result.places[section, name] = place
     return [by_name[name] for name in sorted(by_name)]
+
+
+def _of_another_project(file: str, root: Path) -> bool:
+    """Whether a file lies in a project other than the one in `root`: one process may look at several."""
+    path = Path(file)
+    if path.is_relative_to(root):
+        return False
+    return any((parent / LOCK_NAME).exists() for parent in path.parents if not root.is_relative_to(parent))
 
 
 def _entrypoint(declaration: ModelDeclaration | OperationDeclaration, section: str, result: Lowered) -> str:

@@ -1,0 +1,1 @@
+"""The graph that the manifest describes: hierarchy, data flow, segments, selection, pictures."""

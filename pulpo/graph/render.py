@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pulpo.errors import UsageError
+from pulpo.graph.dataflow import analyze
 from pulpo.graph.hierarchy import hierarchy
+from pulpo.graph.select import select
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pulpo.graph.dataflow import DataFlow
     from pulpo.graph.dependencies import Dependency
     from pulpo.graph.hierarchy import FlowNode
     from pulpo.manifest.model import Manifest, OperationSpec
+
+GraphFormat = Literal["mermaid", "dot", "json"]
 
 #: The version of the JSON.
 JSON_VERSION = 1
@@ -174,3 +179,24 @@ def _arrows(flow: DataFlow, operations: Collection[str]) -> list[_Arrow]:
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+def render(manifest: Manifest, format: GraphFormat, expressions: Sequence[str] = ()) -> str:  # noqa: A002 - the option's name
+    """The data flow in one of the formats, of all operations or of those that the expressions select.
+
+    Raises:
+        UsageError: There is no such format, or an expression means nothing here.
+    """
+    dataflow = analyze(manifest)
+    chosen = None
+    if expressions:
+        tags = {name: tuple(spec.tags or ()) for name, spec in manifest.operations.items()}
+        chosen = select(dataflow, dataflow.operations, tags, select=expressions)
+    match format:
+        case "mermaid":
+            return mermaid(manifest, dataflow, chosen)
+        case "dot":
+            return dot(manifest, dataflow, chosen)
+        case "json":
+            return as_json(manifest, dataflow, chosen)
+    raise UsageError(f"there is no such format: {format}", hint="one of mermaid, dot, json")

@@ -84,11 +84,9 @@ class Spec(BaseModel):
 class ProjectSpec(Spec):
     """The project that the manifest describes."""
 
-    name: str = Field(min_length=1, description="The project's name; it marks everything that `pulpo apply` makes.")
+    name: str = Field(min_length=1, description="The project's name.")
     modules: list[str] = Field(default=[], description="Modules that are imported (packages recursively) to find declarations.")
-    mode: Literal["local", "docker"] | None = Field(
-        default=None, description="How services run when neither `--mode` nor `PULPO_MODE` says it."
-    )
+    mode: Literal["local", "docker"] | None = Field(default=None, description="How services run: as processes, or as containers.")
 
 
 class ModelSettings(Spec):
@@ -274,7 +272,7 @@ class ServiceSpec(Spec):
 
 
 class EnvironmentSpec(Spec):
-    """An overlay: what differs in one environment, merged over the manifest with `--env`."""
+    """An overlay: what differs in one environment."""
 
     project: dict[str, Any] | None = None
     models: dict[str, dict[str, Any]] | None = None

@@ -11,6 +11,7 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from pulpo.errors import UsageError
 from pulpo.manifest.model import EnvironmentSpec, FlowSpec, Manifest, ModelSpec, OperationSpec, ServiceSpec, Spec
 
 if TYPE_CHECKING:
@@ -47,10 +48,17 @@ def schemas_by_name() -> dict[str, dict[str, Any]]:
 
 
 def write_schemas(root: pathlib.Path) -> None:
-    """Write `pulpo.schema.json` and `schemas/*.v1.json` into the repository at `root`."""
-    (root / "schemas").mkdir(exist_ok=True)
-    for path, text in _files().items():
-        (root / path).write_text(text, encoding="utf-8")
+    """Write `pulpo.schema.json` and `schemas/*.v1.json` into a directory, which is made where it is missing.
+
+    Raises:
+        UsageError: The file system refuses.
+    """
+    try:
+        (root / "schemas").mkdir(parents=True, exist_ok=True)
+        for path, text in _files().items():
+            (root / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the schema can't be written: {error.strerror}: {error.filename}") from error
 
 
 def stale_schemas(root: pathlib.Path) -> list[str]:

@@ -26,15 +26,10 @@ class Function(NamedTuple):
     function: Callable[..., Any]
     is_async: bool
     settings: Settings
-    #: Names of arguments that can't be given by name, in order.
-    positional: tuple[str, ...] = ()
 
     def __call__(self, values: Values) -> Any:
         """What the bare function gives: of an async one, a coroutine."""
-        if not self.positional:
-            return self.function(**values)
-        named = {name: value for name, value in values.items() if name not in self.positional}
-        return self.function(*(values[name] for name in self.positional if name in values), **named)
+        return self.function(**values)
 
     def delays(self) -> Iterator[float]:
         """Seconds before each retry: `retry_delay`, by default 1, doubled each time."""
@@ -75,7 +70,7 @@ class Caller(NamedTuple):
                 if _is_cancelling():
                     raise
                 failure: BaseException = error
-            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the user's code raises is its failure
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is its failure
                 failure = error
             delay = None if isinstance(failure, RunError) else next(delays, None)
             if delay is None:
@@ -90,7 +85,7 @@ class Caller(NamedTuple):
         for attempt in itertools.count(1):
             try:
                 return Outcome(receive(self.function(values())), attempts=attempt)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the user's code raises is its failure
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is its failure
                 failure = error
             delay = None if isinstance(failure, RunError) else next(delays, None)
             if delay is None:

@@ -50,7 +50,7 @@ class Codec:
         """Imports the model's class by its entrypoint.
 
         Raises:
-            UsageError: it can't be imported.
+            UsageError: It can't be imported.
         """
         self.name = name
         self.key = tuple(spec.key or ())
@@ -70,7 +70,7 @@ class Codec:
         """The record as consumers get it, and its data as stored, from an instance of exactly the class or a dict.
 
         Raises:
-            WrongRecordError: it is neither, or does not survive being dumped and validated.
+            WrongRecordError: It is neither, or does not survive being dumped and validated.
         """
         try:
             if type(value) is self.cls:
@@ -89,7 +89,7 @@ class Codec:
         """The record from its data as stored.
 
         Raises:
-            WrongRecordError: the data no longer validates.
+            WrongRecordError: The data no longer validates.
         """
         try:
             return self.adapter.validate_json(to_json(data), by_name=True, by_alias=False)
@@ -172,7 +172,7 @@ def _is_plain(value: Any) -> bool:
     """Whether the store gives the value back as it is, so that no detour by JSON is needed."""
     kind = type(value)
     if kind is dict:
-        for key, item in value.items():  # noqa: SIM110  every record goes through here, and a generator costs as much again
+        for key, item in value.items():  # noqa: SIM110 - every record goes through here, and a generator costs as much again
             if type(key) is not str or (type(item) not in _ATOMS and not _is_plain(item)):
                 return False
         return True

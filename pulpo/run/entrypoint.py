@@ -14,7 +14,7 @@ def resolve(entrypoint: str) -> Any:
     """The object that the entrypoint names; its module is imported.
 
     Raises:
-        UsageError: the module can't be imported, or has nothing of that name.
+        UsageError: The module can't be imported, or has nothing of that name.
     """
     module_name, _, path = entrypoint.partition(":")
     try:

@@ -47,7 +47,7 @@ async def require_run(store: Store, run: str) -> RunRecord:
     """A run with its steps.
 
     Raises:
-        UsageError: there is none with this id.
+        UsageError: There is none with this id.
     """
     found = await get_run(store, run)
     if found is None:

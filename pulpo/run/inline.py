@@ -38,7 +38,6 @@ async def execute(
     inputs: Mapping[str, InputChoice] | None = None,
     selection: tuple[str, ...] | None = None,
     resume: str | None = None,
-    run_id: str | None = None,
     on_event: Listener | None = None,
 ) -> RunRecord:
     """Runs a flow and returns how it went, steps included.
@@ -52,16 +51,16 @@ async def execute(
     model of an input gets copies of its own.
 
     Raises:
-        UsageError: the run can't start as asked: unknown or missing parameters, code that can't be imported, a run that can't be
+        UsageError: The run can't start as asked: unknown or missing parameters, code that can't be imported, a run that can't be
             resumed.
-        RunError: records from outside are no longer what their models say.
-        StoreError: the store can't be used.
-        asyncio.CancelledError: the task was cancelled; the run and its steps are stored as cancelled.
+        RunError: Records from outside are no longer what their models say.
+        StoreError: The store can't be used.
+        asyncio.CancelledError: The task was cancelled; the run and its steps are stored as cancelled.
     """
     asked = _Asked(parameters or {}, inputs or {})
     earlier = None if resume is None else await _resumable(store, flow, resume)
     started = now()
-    run = run_id or new_run_id(started)
+    run = new_run_id(started)
     with rare_collections():
         plan = await _plan(flow, asked, earlier, models=models, store=store, run=run, on_event=on_event)
         record = RunRecord(

@@ -68,8 +68,8 @@ class Search:
         """The records of all outside inputs of the steps that are `needed`.
 
         Raises:
-            UsageError: a choice is for a model that nothing takes from outside, or for a run that has none of it.
-            UsageError: inputs have no records; all of them are in the one message.
+            UsageError: A choice is for a model that nothing takes from outside, or for a run that has none of it.
+            UsageError: Inputs have no records; all of them are in the one message.
         """
         self._check_choices(steps)
         later = {model for step in steps for model in step.models_out} - set(self.choices)
@@ -93,7 +93,7 @@ class Search:
         """What this run wrote of a model by itself, else what the last run stored, else all that is in the collection.
 
         Raises:
-            UsageError: there is nothing at all.
+            UsageError: There is nothing at all.
         """
         codec = self.codecs[argument.model]
         by_age = (Sort("_created"),)

@@ -36,8 +36,8 @@ class Inlet(NamedTuple):
         """Whether the number of records is one that the parameter can take.
 
         Raises:
-            NothingComesError: one record is needed and none is there.
-            RunError: one record is needed and several are there.
+            NothingComesError: One record is needed and none is there.
+            RunError: One record is needed and several are there.
         """
         mode, batches = self.argument.mode, (self.given or {}).items()
         if mode is Mode.KEYED and not self.argument.many:

@@ -37,7 +37,7 @@ class Outlet(NamedTuple):
         """The records of each output, in the order of the outputs.
 
         Raises:
-            RunError: the value is not what the operation declares; its message names operation, field and record.
+            RunError: The value is not what the operation declares; its message names operation, field and record.
         """
         return [self._receive(i, part, call) for i, part in enumerate(self._parts(value, call))]
 

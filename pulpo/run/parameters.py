@@ -25,7 +25,7 @@ def assign(flow: FlowDefinition, given: Mapping[str, object]) -> Assigned:
     (`fetch.limit`); the longer name wins over the flow's.
 
     Raises:
-        UsageError: a name is unknown or fits several parameters.
+        UsageError: A name is unknown or fits several parameters.
     """
     assigned: Assigned = {}
     if not given:
@@ -63,7 +63,7 @@ def arguments(functions: Mapping[str, Callable[..., Any]], steps: Iterable[Step]
     A parameter without a value is left to the function's default, or takes the manifest's where the function has none.
 
     Raises:
-        UsageError: values are missing or do not fit; all of them are in the one message.
+        UsageError: Values are missing or do not fit; all of them are in the one message.
     """
     problems: list[str] = []
     missing: list[str] = []
@@ -130,14 +130,14 @@ def _fit(name: str, annotation: Any, value: object, key: str, fitted: dict[str, 
             problems.append(f"parameter {where} does not fit: {found['msg']}: {found['input']!r}")
     except PulpoError:
         raise
-    except Exception as error:  # noqa: BLE001  a validator of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
         problems.append(f"parameter {name} does not fit: {type(error).__name__}: {error}")
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(inspect.unwrap(function), include_extras=True)
-    except Exception:  # noqa: BLE001  annotations may name what is only there for type checkers
+    except Exception:  # noqa: BLE001 - annotations may name what is only there for type checkers
         return {}
 
 

@@ -62,8 +62,8 @@ class Performer:
         """Does the step.
 
         Raises:
-            NothingComesError: a parameter needs a record and there is none.
-            PulpoError: inputs are not what the step can take, or can't be loaded.
+            NothingComesError: A parameter needs a record and there is none.
+            PulpoError: Inputs are not what the step can take, or can't be loaded.
         """
         intake = await self._intake(ready, sources)
         intake.check()

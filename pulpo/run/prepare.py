@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,7 +32,7 @@ async def codecs_of(steps: Sequence[Step], models: Mapping[str, ModelSpec]) -> d
     """The codecs of all models that the steps take or return; their classes are imported.
 
     Raises:
-        UsageError: classes can't be imported; all of them are in the one message.
+        UsageError: Classes can't be imported; all of them are in the one message.
     """
     taken = {argument.model for step in steps for argument in step.arguments}
     made = {output.model for step in steps for output in step.outputs}
@@ -49,7 +48,7 @@ def ready_steps(
     """The steps of a flow, but those `skipped`, ready to be called; their functions are imported.
 
     Raises:
-        UsageError: functions can't be imported, or parameters are missing or do not fit.
+        UsageError: Functions can't be imported, or parameters are missing or do not fit.
     """
     steps = {step.operation: step for step in in_order if step.operation not in skipped}
     functions = _each(list(steps), lambda name: _function(steps[name]))
@@ -57,7 +56,7 @@ def ready_steps(
     return {
         name: ReadyStep(
             step,
-            Function(name, functions[name], step.is_async, step.settings, _positional(functions[name])),
+            Function(name, functions[name], step.is_async, step.settings),
             Outlet(name, step.outputs, tuple(codecs[output.model] for output in step.outputs), run, root),
             values[name],
         )
@@ -91,8 +90,3 @@ def _function(step: Step) -> Callable[..., Any]:
     if not callable(function):
         raise UsageError(f"{step.entrypoint} is no function, but {type(function).__name__}")
     return function
-
-
-def _positional(function: Callable[..., Any]) -> tuple[str, ...]:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code.co_varnames[: code.co_posonlyargcount] if code else ()

@@ -55,7 +55,7 @@ async def load_needed(store: Store, steps: Sequence[Step], reused: Mapping[str, 
     """Loads the records of those reused steps from which a step that will run takes some.
 
     Raises:
-        RunError: a record is no longer what its model says.
+        RunError: A record is no longer what its model says.
     """
     running = [step for step in steps if step.operation not in reused]
     wanted = {(source, argument.model) for step in running for argument in step.arguments for source in argument.sources}

@@ -59,8 +59,8 @@ class Steps:
         """Does all steps; returns when everything is stored.
 
         Raises:
-            StoreError: the history can't be written.
-            asyncio.CancelledError: the task was cancelled; what was not done is stored as cancelled.
+            StoreError: The history can't be written.
+            asyncio.CancelledError: The task was cancelled; what was not done is stored as cancelled.
         """
         try:
             await self._start()
@@ -110,7 +110,7 @@ class Steps:
         except asyncio.CancelledError:
             live.end(State.CANCELLED)
             raise
-        except BaseException as error:  # noqa: BLE001  a fault of the engine's own ends the run, whatever it is
+        except BaseException as error:  # noqa: BLE001 - a fault of the engine's own ends the run, whatever it is
             if not self._over.done():
                 self._over.set_exception(error)
 

@@ -69,13 +69,13 @@ async def _store_parts(store: Store, collection: Collection, parts: Sequence[_Pa
         began = now()
         try:
             return await _shares(store, collection, parts, await upsert(store, collection, rows), began)
-        except Exception:  # noqa: BLE001, S110  whose fault it is comes out below
+        except Exception:  # noqa: BLE001, S110 - whose fault it is comes out below
             pass
     outcomes: list[Written | Exception] = []
     for part in parts:
         try:
             outcomes.append(await upsert(store, collection, part.made.rows))
-        except Exception as error:  # noqa: BLE001  the step's failure
+        except Exception as error:  # noqa: BLE001 - the step's failure
             outcomes.append(error)
     return outcomes
 

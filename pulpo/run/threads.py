@@ -62,7 +62,7 @@ class Threads:
         """What the function returns or raises, called in a thread with a copy of the caller's context variables.
 
         Raises:
-            CallTimeoutError: it ran for more than `limit` seconds; waiting for a free thread does not count.
+            CallTimeoutError: It ran for more than `limit` seconds; waiting for a free thread does not count.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         job = _Job(function, future, contextvars.copy_context(), limit)
@@ -124,7 +124,7 @@ class Threads:
                 result = job.context.run(job.function)
             except StopIteration as error:  # a future can't hold one
                 self._loop.call_soon_threadsafe(_fail, job.future, RuntimeError(f"StopIteration: {error}"))
-            except BaseException as error:  # noqa: BLE001  it belongs to whoever awaits the call
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the call
                 self._loop.call_soon_threadsafe(_fail, job.future, error)
             else:
                 self._loop.call_soon_threadsafe(_succeed, job.future, result)

@@ -62,7 +62,7 @@ class Writer:
         """Waits until everything told so far is stored.
 
         Raises:
-            StoreError: the history can't be written.
+            StoreError: The history can't be written.
         """
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)

@@ -1,0 +1,1 @@
+"""Where records live: the interface `Store`, and the embedded store on SQLite."""

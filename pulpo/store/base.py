@@ -56,8 +56,6 @@ class Index:
 class Collection:
     """What a store has to know of a model: where its records are, what is indexed, which fields a text search looks in.
 
-    With `object_ids` MongoDB keeps the ids as ObjectIds, as Beanie's documents have them; elsewhere that says nothing.
-
     Raises:
         StoreError: The name can't be one of a collection.
     """
@@ -65,7 +63,6 @@ class Collection:
     name: str
     indexes: tuple[Index, ...] = ()
     text: tuple[str, ...] = ()
-    object_ids: bool = False
 
     def __post_init__(self) -> None:
         if not _COLLECTION.fullmatch(self.name):

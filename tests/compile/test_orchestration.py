@@ -85,6 +85,12 @@ def test_a_part_takes_what_of_its_producers_runs():
     assert clean.after == ("scraping.b.fetch",)
 
 
+def test_an_order_holds_also_where_it_goes_through_what_is_left_out():
+    compiled = compiler(a__x=({}, []), b__y=({}, [], {"after": ["a.x"]}), c__z=({}, [], {"after": ["b.y"]}))
+    steps = {s.operation: s for s in compiled.part("pipeline", ["a.x", "c.z"]).steps()}
+    assert steps["c.z"].after == ("a.x",)
+
+
 def test_where_an_updater_does_not_run_its_own_sources_stand_for_it():
     compiled = compiler(a__make=({}, ["Job*"]), b__update=({"jobs": "Job*"}, ["Job*"]), c__read=({"jobs": "Job*"}, ["Report"]))
     whole = {s.operation: s for s in compiled.flow("pipeline").steps()}

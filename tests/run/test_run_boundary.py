@@ -228,8 +228,8 @@ async def test_an_output_that_is_not_declared_goes_nowhere(project):
     assert (await project.run()).ok
 
 
-async def test_a_positional_only_argument_and_a_shared_collection_are_fine(project):
-    def clean(job, /, note="n"):
+async def test_a_parameter_left_to_its_default_is_fine(project):
+    def clean(job, note="n"):
         return {"url": job.url + note}
 
     project.step("a.fetch", lambda: Job(url="a"), out="Job")

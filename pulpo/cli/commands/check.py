@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class Format(StrEnum):
-    """How problems are printed."""
-
-    TEXT = "text"
-    JSON = "json"
+from pulpo.cli.options import Format, FormatOption
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +19,7 @@ def check(
     context: typer.Context,
     no_code: Annotated[bool, typer.Option("--no-code", help="Look at the lock alone; import no user code.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
-    format: Annotated[Format, typer.Option(help="How problems are printed.")] = Format.TEXT,  # noqa: A002 - the option's name
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Find what is wrong with the lock.
 

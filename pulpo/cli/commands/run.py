@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
 import typer
 
+from pulpo.cli.options import Format, FormatOption
+
 Texts = list[str] | None
-
-
-class Format(StrEnum):
-    """How the run is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +35,7 @@ def run(
         str | None,
         typer.Option(metavar="RUN", help="Go on after the last finished operation of a run (or: latest).", show_default=False),
     ] = None,
-    format: Annotated[Format, typer.Option(help="How the run is printed.")] = Format.TEXT,  # noqa: A002 - the option's name
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Run a flow or an operation, here and now.
 

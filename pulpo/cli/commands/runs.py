@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pulpo.cli.options import Format, FormatOption
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from pulpo.run.record import RunRecord, StepRecord
 
 
-class Format(StrEnum):
-    """How runs are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-FormatOption = Annotated[Format, typer.Option(help="How it is printed.")]
 LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
 
 
@@ -35,9 +28,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="runs")
 
 
-def _default(context: typer.Context) -> None:
+def _default(context: typer.Context, limit: LimitOption = 20, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     if context.invoked_subcommand is None:
-        list_(context)
+        list_(context, limit, format)
 
 
 def list_(context: typer.Context, limit: LimitOption = 20, format: FormatOption = Format.TEXT) -> None:  # noqa: A002

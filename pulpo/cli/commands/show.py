@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulpo.cli.options import Format, FormatOption
 from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from pulpo.manifest.model import OperationSpec
 
 Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
-
-
-class Format(StrEnum):
-    """How it is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-FormatOption = Annotated[Format, typer.Option(help="How it is printed.")]
 
 
 def register(app: typer.Typer) -> None:
