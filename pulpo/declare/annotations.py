@@ -52,6 +52,11 @@ def read_annotation(annotation: object, models: Models) -> Shape | None:
         AnnotationProblem: A declared model stands in it in a way that says nothing Pulpo knows.
     """
     core, metadata, optional = _unwrap(annotation)
+    if any(
+        item is From or (isinstance(item, From) and not all(isinstance(p, str) and p for p in item.patterns or [None]))
+        for item in metadata
+    ):
+        raise AnnotationProblem("From needs patterns", hint='write From("scraping.stepstone.*")')
     select = tuple(pattern for item in metadata if isinstance(item, From) for pattern in item.patterns)
     previous = any(isinstance(item, PreviousMarker) for item in metadata)
     shape = _shape(core, models)

@@ -27,8 +27,8 @@ class From:
 
     __slots__ = ("patterns",)
 
-    def __init__(self, *patterns: str) -> None:
-        self.patterns = patterns
+    def __init__(self, *patterns: str | Sequence[str]) -> None:
+        self.patterns = tuple(p for given in patterns for p in ([given] if isinstance(given, str) else given))
 
     def __repr__(self) -> str:
         return f"From({', '.join(map(repr, self.patterns))})"

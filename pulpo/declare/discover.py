@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 import sys
@@ -34,43 +35,65 @@ def add_to_path(root: Path) -> None:
     importlib.invalidate_caches()
 
 
-def import_modules(modules: Iterable[str]) -> None:
-    """Import modules, packages with everything below them.
+def import_modules(modules: Iterable[str], root: Path) -> None:
+    """Import modules, packages with everything below them, of the project in `root` or of the environment.
 
     Raises:
-        UsageError: There is no such module.
+        UsageError: There is no such module, or one of Python's own or of a library has the name of the project's.
         DiagnosticsError: A module's own code failed (PLP118).
     """
     for name in modules:
         module = _import(name)
+        _refuse_other(name, module, root)
         if hasattr(module, "__path__"):
             for child in _below(module):
                 _import(child)
 
 
 def _below(package: ModuleType) -> Iterator[str]:
-    """Names of all modules below a package, sorted; `__main__` modules run programs and are left out."""
-    for info in sorted(pkgutil.iter_modules(package.__path__, package.__name__ + "."), key=lambda i: i.name):
-        if info.name.endswith(".__main__"):
+    """Names of all modules below a package, sorted, subpackages without `__init__.py` too.
+
+    `__main__` modules run programs and are left out.
+    """
+    names = {info.name: info.ispkg for info in pkgutil.iter_modules(package.__path__)}
+    for directory in package.__path__:
+        names |= {path.name: True for path in Path(directory).glob("*/") if path.name.isidentifier() and any(path.rglob("*.py"))}
+    for name, is_package in sorted(names.items()):
+        if name == "__main__":
             continue
-        yield info.name
-        if info.ispkg:
-            yield from _below(_import(info.name))
+        full = f"{package.__name__}.{name}"
+        yield full
+        if is_package:
+            yield from _below(_import(full))
 
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with contextlib.redirect_stdout(sys.stderr):  # what a module prints is talk, and stdout is for data
+            return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise UsageError(
-                f"there is no module {name}", hint="see `modules` of [tool.pulpo] in pyproject.toml, or of `project` in the lock"
-            ) from error
+            hint = "see `modules` of [tool.pulpo] in pyproject.toml, or of `project` in the lock"
+            if name.endswith(".py") or "/" in name:
+                hint = f"write it as it is imported: {name.removesuffix('.py').strip('/').replace('/', '.')}"
+            raise UsageError(f"there is no such module: {name}", hint=hint) from error
         raise _failed(name, error) from error
     except BaseException as error:  # SystemExit, too: a module that exits must not end `pulpo lock` with success
         raise _failed(name, error) from error
+
+
+def _refuse_other(name: str, module: ModuleType, root: Path) -> None:
+    """Raise where Python found another module of that name than the project's own, which would then be left out."""
+    path = Path(*name.split("."))
+    for base in (root / "src", root):
+        own = next((p for p in (base / path.with_suffix(".py"), base / path / "__init__.py") if p.exists()), None)
+        found = getattr(module, "__file__", None)
+        if own is not None and (found is None or Path(found).resolve() != own.resolve()):
+            raise UsageError(
+                f"{name} is not {own}, but what Python has of that name: {found}", hint="rename the project's module"
+            )
 
 
 def _place_of(error: BaseException) -> Place | None:
@@ -78,5 +101,5 @@ def _place_of(error: BaseException) -> Place | None:
     if isinstance(error, SyntaxError) and error.filename:
         return Place(error.filename, error.lineno or 1, error.offset or 1)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(("<frozen", _OWN))]
-    frames = [f for f in frames if Path(importlib.__file__).parent.as_posix() not in f.filename]
+    frames = [f for f in frames if Path(importlib.__file__).parent.as_posix() not in f.filename and f.filename[0] != "<"]
     return Place(frames[-1].filename, frames[-1].lineno or 1) if frames else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 _PRIMITIVES: dict[object, dict[str, Any]] = {
@@ -11,6 +12,9 @@ _PRIMITIVES: dict[object, dict[str, Any]] = {
     float: {"type": "number"},
     bool: {"type": "boolean"},
 }
+#: How pydantic writes a secret down.
+_MASKED = "**********"
+_NO_SECRETS = "it is a secret, and the manifest is no place for one"
 _SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "dependentSchemas")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SCHEMAS = ("items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else")
@@ -35,6 +39,8 @@ def schema_of(annotation: object) -> dict[str, Any]:
         return tidy(adapter.json_schema())
     except PydanticUserError as error:
         raise TypeError(error.message.splitlines()[0]) from error
+    except Exception as error:
+        raise TypeError(f"{type(error).__name__}: {error}") from error  # of the user's own hooks for schemas
 
 
 def model_schema(cls: type) -> dict[str, Any]:
@@ -87,18 +93,36 @@ def default_value(value: object) -> object:
     if value is None or type(value) in (str, int, bool, float):
         return _finite(value)
     if hasattr(value, "get_secret_value"):
-        raise ValueError("it is a secret, and the manifest is no place for one")
+        raise ValueError(_NO_SECRETS)
     from pydantic_core import PydanticSerializationError, to_jsonable_python
 
     try:
-        return to_jsonable_python(value, inf_nan_mode="constants")
+        return _finite(to_jsonable_python(_in_order(value), inf_nan_mode="constants"))
     except PydanticSerializationError as error:
         raise ValueError(str(error)) from error
 
 
+def _in_order(value: object) -> object:
+    """Sets as sorted lists: their own order is another one in each process."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(_in_order, value), key=repr)
+    if isinstance(value, dict):
+        return {key: _in_order(item) for key, item in value.items()}
+    return [_in_order(item) for item in value] if type(value) in (list, tuple) else value  # type: ignore[attr-defined]
+
+
 def _finite(value: object) -> object:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - NaN
+    """The value, if JSON has a form for it and it is no secret.
+
+    Raises:
+        ValueError: It has none, or is one.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no JSON form")
+    if value == _MASKED:
+        raise ValueError(_NO_SECRETS)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
     return value
 
 
@@ -114,6 +138,8 @@ def tidy(schema: dict[str, Any], name: str | None = None) -> dict[str, Any]:
             result[key] = [tidy(s) if isinstance(s, dict) else s for s in value]
         elif key in _SCHEMAS and isinstance(value, dict):
             result[key] = tidy(value)
+        elif key == "default" and schema.get("uniqueItems") and isinstance(value, list):
+            result[key] = sorted(value, key=repr)  # a set: its own order is another one in each process
         else:
             result[key] = value
     return result

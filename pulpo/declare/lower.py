@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pulpo.declare.annotations import is_pydantic
 from pulpo.declare.json_schema import model_schema, required_init_vars
 from pulpo.declare.registry import ModelDeclaration, OperationDeclaration
-from pulpo.declare.signature import is_async, read_signature, resolvable_name
+from pulpo.declare.signature import found_by, is_async, read_signature, resolvable_name
 from pulpo.diagnostics import Diagnostic, Place, Related
 from pulpo.manifest.model import ModelSettings, OperationSettings
 from pulpo.names import did_you_mean, model_name_problem, operation_name_problem
@@ -60,7 +60,13 @@ def lower(registry: Registry, root: Path) -> Lowered:
     result = Lowered()
     models = _unique("models", registry.models, model_name_problem, root, result)
     operations = _unique("operations", registry.operations, operation_name_problem, root, result)
-    names = {m.target: m.name for m in models if isinstance(m.target, type)}
+    names: dict[type, str] = {}
+    for model in models:
+        if isinstance(model.target, type) and names.setdefault(model.target, model.name) != model.name:
+            message = f"the class is declared already, as {names[model.target]}"
+            result.problem(
+                "PLP111", message, "models", model.name, hint="declare it once; a second model needs a class of its own"
+            )
     for model in models:
         result.models[model.name] = _lower_model(model, result)
     for operation in operations:
@@ -80,7 +86,7 @@ def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str
             result.diagnostics.append(Diagnostic("PLP102", why, (section, str(name)), place))
             continue
         first = by_name.get(name)
-        if first is not None and first.place != declaration.place:
+        if first is not None and (first.place != declaration.place or first.settings != declaration.settings):
             earlier = Related("first declared here", place=first.place.seen_from(str(root)))
             result.diagnostics.append(
                 Diagnostic(
@@ -196,23 +202,38 @@ def _lower_operation(declaration: OperationDeclaration, models: Mapping[type, st
     entry = {
         **_settings(OperationSettings, given, ("operations", name), result),
         "entrypoint": _entrypoint(declaration, "operations", result),
-        "async": is_async(declaration.target),
+        "async": is_async(found_by(declaration.target, declaration.module)),
         **({"parameters": signature.parameters} if signature.parameters else {}),
         "inputs": signature.inputs,
         "outputs": signature.outputs,
     }
     if signature.objects:
-        entry["parameter_objects"] = {a: f"{c.__module__}:{c.__qualname__}" for a, c in sorted(signature.objects.items())}
+        entry["parameter_objects"] = {a: _class_entrypoint(c, declaration, result) for a, c in sorted(signature.objects.items())}
     for key, value in (("models_in", declaration.models_in), ("models_out", declaration.models_out)):
         if value is not None:
             entry[key] = _model_names(value, key, name, models, result)
     if declaration.previously is not None:
-        result.previously[name] = tuple(_strings(declaration.previously))
+        earlier = _strings(declaration.previously)
+        if isinstance(earlier, list) and all(isinstance(n, str) for n in earlier):
+            result.previously[name] = tuple(earlier)
+        else:
+            result.problem("PLP114", f"earlier names are strings: {declaration.previously!r}", "operations", name, "previously")
     return entry
 
 
+def _class_entrypoint(cls: type, declaration: OperationDeclaration, result: Lowered) -> str:
+    module = declaration.module if cls.__module__ == "__main__" else cls.__module__
+    name = resolvable_name(cls, module)
+    if name is None:
+        result.problem(
+            "PLP116", f"{cls.__qualname__} can't be imported from {module}", "operations", declaration.name,
+            hint="define it at the top level of its module",
+        )  # fmt: skip
+    return f"{module}:{name}"
+
+
 def _model_names(value: object, key: str, operation: str, models: Mapping[type, str], result: Lowered) -> list[str]:
-    items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    items = value if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str) else [value]
     names = []
     for item in items:
         if isinstance(item, str):
@@ -284,4 +305,6 @@ def _cache(value: object) -> object:
 def _strings(value: object) -> Any:
     if isinstance(value, str):
         return [value]
-    return list(value) if isinstance(value, Sequence | set | frozenset) else value
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)  # its own order is another one in each process
+    return list(value) if isinstance(value, Sequence) else value

@@ -241,7 +241,7 @@ def _read_input(parameter: inspect.Parameter, shape: Shape, result: Signature) -
 def _read_object(argument: str, cls: type, result: Signature) -> None:
     try:
         fields = fields_of(cls)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - of the user's own hooks and factories
         result.problem("PLP110", f"{cls.__name__} can't be read: {error}", "parameters", argument)
         return
     result.objects[argument] = cls
@@ -349,6 +349,16 @@ def resolvable_name(target: Callable[..., object] | type, module: str) -> str | 
     if qualified and _is_or_wraps(found, target):
         return qualified
     return next((name for name, value in sorted(vars(scope).items()) if _is_or_wraps(value, target)), None) if scope else None
+
+
+def found_by(target: Callable[..., object], module: str) -> object:
+    """What an import of the entrypoint of `target` finds: itself, or a wrapper that another decorator put around it."""
+    import sys
+
+    found: object = sys.modules.get(module) or sys.modules.get("__main__")
+    for part in (resolvable_name(target, module) or "").split("."):
+        found = getattr(found, part, None)
+    return target if found is None else found
 
 
 def _is_or_wraps(found: object, target: object) -> bool:

@@ -101,7 +101,7 @@ def derive(project: Project, document: Document | None, *, force: bool = False, 
 def read_code(project: Project, file: dict[str, Any]) -> Lowered:
     """The declarations of the project's code: what is imported already, and the modules that project or lock name."""
     add_to_path(project.root)
-    import_modules(_modules(project, file, imported=False))
+    import_modules(_modules(project, file, imported=False), project.root)
     return lower(REGISTRY, project.shown_from)
 
 

@@ -33,7 +33,7 @@ def declare(write, tmp_path, fresh_imports):
         write("shop/__init__.py", "")
         write("shop/code.py", preamble.strip() + "\n" + textwrap.dedent(text))
         add_to_path(tmp_path)
-        import_modules(["shop"])
+        import_modules(["shop"], tmp_path)
         return lower(REGISTRY, tmp_path)
 
     return _declare

@@ -212,7 +212,7 @@ def test_an_import_that_fails_shrinks_nothing(jobs):
 
 def test_a_module_that_is_not_there_is_named(jobs):
     jobs.write("pyproject.toml", '[tool.pulpo]\nname = "jobs"\nmodules = ["jbos"]\n')
-    with pytest.raises(UsageError, match="there is no module jbos"):
+    with pytest.raises(UsageError, match="there is no such module: jbos"):
         jobs.lock()
 
 
