@@ -7,9 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line on the project that the options or the current directory say."""
-    from pulpo.cli.app import CLI
+    try:
+        from pulpo.cli.app import CLI
 
-    sys.exit(CLI.main())
+        sys.exit(CLI.main())
+    except KeyboardInterrupt:  # while it was still being imported
+        sys.exit(130)
 
 
 if __name__ == "__main__":

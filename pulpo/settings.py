@@ -53,8 +53,8 @@ class Project:
         return self.cache / "store.db"
 
 
-def find_project(directory: Path | None = None) -> Project:
-    """The project in `directory`, or the nearest one at or above the current directory.
+def find_project(directory: Path | None = None, *, upwards: bool = False) -> Project:
+    """The project in `directory`, with `upwards` the nearest one at or above it; without one, that of the current directory.
 
     Raises:
         NoProjectError: There is none.
@@ -63,7 +63,7 @@ def find_project(directory: Path | None = None) -> Project:
     start = (directory or Path.cwd()).resolve()
     if not start.is_dir():
         raise UsageError(f"no such directory: {start}")
-    for root in [start] if directory else [start, *start.parents]:
+    for root in [start, *start.parents] if upwards or directory is None else [start]:
         table = _tool_table(root)
         if table is not None or (root / LOCK_NAME).exists():
             return _project(root, table or {})
@@ -98,12 +98,14 @@ def _pyproject(root: Path) -> dict[str, Any]:
 
 
 def _tool_table(root: Path) -> dict[str, Any] | None:
-    table = _pyproject(root).get("tool", {}).get("pulpo")
+    tool = _pyproject(root).get("tool", {})
+    table = tool.get("pulpo") if isinstance(tool, dict) else None
     if table is not None and not isinstance(table, dict):
         raise UsageError(f"{root / 'pyproject.toml'}: [tool.pulpo] is not a table")
     return table
 
 
 def _project_name(root: Path) -> str | None:
-    name = _pyproject(root).get("project", {}).get("name")
+    project = _pyproject(root).get("project", {})
+    name = project.get("name") if isinstance(project, dict) else None
     return name if isinstance(name, str) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, overload
+from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class CLI:
             from pulpo.settings import NoProjectError, Project, find_project
 
             try:
-                self._project = find_project(self._directory)
+                self._project = find_project(self._directory, upwards=self._is_main)
             except NoProjectError:
                 if not self._is_main:
                     raise
@@ -61,7 +61,9 @@ class CLI:
 
         return load(self.project.lock_path, file=self.project.lock_shown)[0]
 
-    def lock(self, *, check: bool = False, force: bool = False, prune: bool = False) -> LockResult:
+    def lock(
+        self, *, check: bool = False, force: bool = False, prefer: Literal["code", "manifest"] | None = None, prune: bool = False
+    ) -> LockResult:
         """Write the lock from the code, unless `check`; what changed is in the result. See `pulpo.lock.update.lock`.
 
         Raises:
@@ -69,7 +71,7 @@ class CLI:
         """
         from pulpo.lock.update import lock
 
-        return lock(self.project, check=check, force=force, prune=prune)
+        return lock(self.project, check=check, force=force, prefer=prefer, prune=prune)
 
     def check(self, *, code: bool = True) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the lock, sorted by place: errors, and warnings."""

@@ -45,6 +45,9 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
     except (KeyboardInterrupt, typer.Abort):
         state.output.talk("interrupted")
         return INTERRUPTED
+    except UnicodeEncodeError as error:
+        state.output.error(PulpoError(f"the output's encoding can't say this: {error}", hint="set PYTHONIOENCODING=utf-8"))
+        return 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

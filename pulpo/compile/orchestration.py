@@ -41,7 +41,7 @@ class OrchestrationCompiler:
 
     def flow_names(self) -> set[str]:
         """The names of all flows."""
-        names = self.manifest.operations
+        names = self.dataflow.operations
         return {PIPELINE} | {flow for name in names for flow in parents(name) or (name,)}
 
     def operations_of(self, flow: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pulpo.declare.registry import ModelDeclaration, OperationDeclaration
 from pulpo.declare.signature import found_by, is_async, read_signature, resolvable_name
 from pulpo.diagnostics import Diagnostic, Place, Related
 from pulpo.manifest.model import ModelSettings, OperationSettings
-from pulpo.names import did_you_mean, model_name_problem, operation_name_problem
+from pulpo.names import model_name_problem, operation_name_problem
 from pulpo.settings import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -144,8 +144,6 @@ def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, An
         )
     given = {**_document_settings(cls), "description": _summary(cls), **declaration.settings}
     settings = _settings(ModelSettings, given, ("models", name), result)
-    if schema:
-        _check_fields(settings, schema, name, result)
     return {"entrypoint": _entrypoint(declaration, "models", result), **settings, "schema": schema}
 
 
@@ -169,23 +167,6 @@ def _document_settings(cls: type) -> dict[str, object]:
     indexes = [[i] for i in dict.fromkeys([*indexed, *plain])]
     settings: dict[str, object] = {"collection": getattr(inner, "name", None), "indexes": indexes or None}
     return {k: v for k, v in settings.items() if v is not None}
-
-
-def _check_fields(settings: dict[str, Any], schema: dict[str, Any], model: str, result: Lowered) -> None:
-    """Keys and indexes must name fields of the model."""
-    known = list(_root(schema).get("properties", {}))
-    named = [("key", f) for f in settings.get("key", ())] + [
-        ("indexes", f) for index in settings.get("indexes", ()) for f in index
-    ]
-    for setting, name in named:
-        if name.split(".")[0] not in known:
-            result.problem("PLP114", f"the model has no field {name}", "models", model, setting, hint=did_you_mean(name, known))
-
-
-def _root(schema: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        return dict(schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
-    return schema
 
 
 # --------------------------------------------------------------------------------------------------------- operations

@@ -91,8 +91,9 @@ class DataFlow:
 
 
 def analyze(manifest: Manifest) -> DataFlow:
-    """The data flow that the manifest records in `from`, `after`, `models_in` and `models_out`."""
-    return _dataflow(manifest.operations, recorded_sources(manifest.operations))
+    """The data flow that the manifest records in `from`, `after`, `models_in` and `models_out`; orphans have no part in it."""
+    operations = manifest.live_operations
+    return _dataflow(operations, recorded_sources(operations))
 
 
 def _dataflow(operations: Operations, sources: Sources) -> DataFlow:

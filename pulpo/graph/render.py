@@ -45,7 +45,7 @@ def mermaid(manifest: Manifest, flow: DataFlow, operations: Collection[str] | No
         flow: Its data flow.
         operations: Those that are drawn; all where None.
     """
-    chosen = _chosen(manifest, operations)
+    chosen = _chosen(flow, operations)
     lines = ["flowchart LR", *_mermaid_flow(hierarchy(chosen).root, 1)]
     for arrow in _arrows(flow, chosen):
         line = "-.->" if arrow.dashed else "-->"
@@ -71,7 +71,7 @@ def _mermaid_id(operation: str) -> str:
 
 def dot(manifest: Manifest, flow: DataFlow, operations: Collection[str] | None = None) -> str:
     """A Graphviz digraph: as `mermaid`, with the descriptions of operations and flows as tooltips."""
-    chosen = _chosen(manifest, operations)
+    chosen = _chosen(flow, operations)
     lines = ["digraph pipeline {", f"{_INDENT}rankdir=LR;", f"{_INDENT}node [shape=box, style=rounded];"]
     lines += _dot_flow(hierarchy(chosen).root, manifest, 1)
     for arrow in _arrows(flow, chosen):
@@ -112,7 +112,7 @@ def _quoted(text: str) -> str:
 
 def as_json(manifest: Manifest, flow: DataFlow, operations: Collection[str] | None = None) -> str:
     """The graph for programs: `version`, `flows`, `nodes` and `edges`, each list sorted; new keys may come in later versions."""
-    chosen = _chosen(manifest, operations)
+    chosen = _chosen(flow, operations)
     data = {
         "version": JSON_VERSION,
         "flows": [_flow_data(node, manifest) for node in hierarchy(chosen).root.walk()],
@@ -158,8 +158,8 @@ def _node_data(name: str, spec: OperationSpec) -> dict[str, Any]:
     }
 
 
-def _chosen(manifest: Manifest, operations: Collection[str] | None) -> list[str]:
-    return sorted(manifest.operations if operations is None else operations)
+def _chosen(flow: DataFlow, operations: Collection[str] | None) -> list[str]:
+    return sorted(flow.operations if operations is None else operations)
 
 
 def _edges(flow: DataFlow, operations: Collection[str]) -> list[Dependency]:

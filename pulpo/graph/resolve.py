@@ -74,8 +74,8 @@ def resolve(manifest: Manifest) -> Resolution:
     Orphaned operations produce nothing and keep what they have. Several updaters of one model go by the order of
     `manifest.operations` where nothing else orders them.
     """
-    operations = {name: spec for name, spec in manifest.operations.items() if not spec.orphaned}
-    after = AfterIndex(manifest.operations)
+    operations = manifest.live_operations
+    after = AfterIndex(operations)
     inference = _Inference(operations, AfterIndex(operations))
     inference.run()
     modes, problems = infer_modes(operations, inference.sources)

@@ -39,8 +39,23 @@ def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key, MISSING), after.get(key, MISSING), (*path, key))
-    elif before != after or isinstance(before, bool) is not isinstance(after, bool):
+        if path[-1:] in _ORDERED and before.keys() == after.keys() and list(before) != list(after):
+            yield Difference(path, list(before), list(after))
+    elif not _same(before, after):
         yield Difference(path, before, after)
+
+
+#: Mappings whose order means something: that of the function's signature, or of the model's fields.
+_ORDERED = (("parameters",), ("inputs",), ("properties",))
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether both are written alike: in Python `True == 1`, and `[True] == [1]`."""
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_same, before, after))
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before.keys() == after.keys() and all(_same(value, after[key]) for key, value in before.items())
+    return bool(before == after) and isinstance(before, bool) is isinstance(after, bool)
 
 
 def shown(value: object) -> str:

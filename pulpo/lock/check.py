@@ -43,6 +43,8 @@ def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
 
 def check_manifest(manifest: Manifest) -> list[Diagnostic]:
     """What the lock alone shows: bad references, a data flow that does not hold, resolved answers that are stale."""
+    # As `pulpo lock` does: the order of entries in the file means nothing.
+    manifest = manifest.model_copy(update={"operations": dict(sorted(manifest.operations.items()))})
     resolution = resolve(manifest)
     found = [*rule_problems(manifest), *resolution.diagnostics]
     if errors(found):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from pulpo.declare.discover import add_to_path, import_modules
 from pulpo.declare.lower import lower
@@ -15,10 +16,11 @@ from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import Difference, differences
-from pulpo.lock.merge import merge
+from pulpo.lock.merge import Side, merge
 from pulpo.manifest.load import load, save
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.rules import rule_problems
+from pulpo.manifest.yaml_read import hand_written
 from pulpo.manifest.yaml_write import dumps
 
 if TYPE_CHECKING:
@@ -27,10 +29,6 @@ if TYPE_CHECKING:
     from pulpo.declare.lower import Lowered
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
-
-_QUOTED = re.compile(r""""(?:\\.|[^"\\])*"|'(?:''|[^'])*'""")
-#: A comment, an anchor, an alias or a merge key.
-_BY_HAND = re.compile(r"(?:^|\s)#|(?:^|[\s\[{,])[&*]\S|<<:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,16 @@ class LockResult:
         return bool(self.changes)
 
 
-def lock(project: Project, *, check: bool = False, force: bool = False, prune: bool = False) -> LockResult:
+def lock(
+    project: Project, *, check: bool = False, force: bool = False, prefer: Side | None = None, prune: bool = False
+) -> LockResult:
     """Derive the lock from the code, merge it with the file, and write it unless nothing changed.
 
     Args:
         project: The project; its modules are imported.
         check: Write nothing.
-        force: The code wins conflicts, and comments and formatting of the file may be lost.
+        force: Comments and formatting of the file may be lost, and the code wins conflicts unless `prefer` says otherwise.
+        prefer: The side that wins conflicts.
         prune: Drop entries that left the code although they have hand edits.
 
     Returns:
@@ -68,17 +69,18 @@ def lock(project: Project, *, check: bool = False, force: bool = False, prune: b
         UsageError: There is no such module, or the file can't be written.
     """
     document = load(project.lock_path, file=project.lock_shown)[1] if project.lock_path.exists() else None
-    result = derive(project, document, force=force, prune=prune)
+    result = derive(project, document, prefer=prefer or ("code" if force else None), prune=prune)
     if found := errors(result.diagnostics):
         raise DiagnosticsError(found)
     if check or not result.stale:
         return result
     if document is not None and not force:
         _refuse_loss(document)
-    return replace(result, written=save(project.lock_path, dumps(result.manifest.data())))
+    text = dumps(result.manifest.data())
+    return replace(result, written=save(project.lock_path, text, instead_of=document.text if document else None))
 
 
-def derive(project: Project, document: Document | None, *, force: bool = False, prune: bool = False) -> LockResult:
+def derive(project: Project, document: Document | None, *, prefer: Side | None = None, prune: bool = False) -> LockResult:
     """What the lock should say, given the one there is; errors are among the diagnostics, and nothing is written.
 
     Raises:
@@ -89,8 +91,8 @@ def derive(project: Project, document: Document | None, *, force: bool = False, 
     code = read_code(project, file)
     if found := errors(code.diagnostics):
         raise DiagnosticsError(_located(found, code, None))
-    merged = merge(code, file, project=_project(project, file), force=force, prune=prune)
-    manifest, more = _resolved(merged.data)
+    merged = merge(code, file, project=_project(project, file), prefer=prefer, prune=prune)
+    manifest, more = _resolved(_validated(merged.data, code))
     return LockResult(
         manifest,
         tuple(differences(file, manifest.data())) if document else (Difference((), None, "a new file"),),
@@ -118,9 +120,20 @@ def _modules(project: Project, file: dict[str, Any], *, imported: bool = True) -
     return sorted({d.module for d in REGISTRY.models} | {d.module for d in REGISTRY.operations})
 
 
-def _resolved(data: dict[str, Any]) -> tuple[Manifest, list[Diagnostic]]:
+def _validated(data: dict[str, Any], code: Lowered) -> Manifest:
+    """The manifest, or what of the declarations it can't hold."""
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        found = [
+            Diagnostic("PLP114", d["msg"].removeprefix("Value error, "), tuple(part for part in d["loc"] if part != "[key]"))
+            for d in error.errors()
+        ]
+        raise DiagnosticsError(_located(found, code, None)) from None
+
+
+def _resolved(manifest: Manifest) -> tuple[Manifest, list[Diagnostic]]:
     """The manifest with every inference resolved, and what was found on the way."""
-    manifest = Manifest.model_validate(data)
     resolution = resolve(manifest)
     found = [*rule_problems(manifest), *resolution.diagnostics]
     if errors(found):
@@ -150,15 +163,19 @@ def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | No
 
 def _refuse_loss(document: Document) -> None:
     """Raise PLP305 where the file has comments, anchors or aliases that the canonical text would not have."""
-    kept = set(dumps(document.data).splitlines())
-    lost = [line for line in document.text.splitlines() if line not in kept and _BY_HAND.search(_QUOTED.sub("", line))]
+    text = dumps(document.data)
+    if text == document.text:
+        return
+    kept = set(text.splitlines())
+    lines = document.text.splitlines()
+    lost = [lines[number] for number in hand_written(document.text) if lines[number] not in kept]
     if lost:
-        lines = "".join(f"\n    {line.strip()}" for line in lost[:20])
+        listed = "".join(f"\n    {line.strip()}" for line in lost[:20])
         raise DiagnosticsError(
             [
                 Diagnostic(
                     "PLP305",
-                    f"writing the lock would lose {len(lost)} lines that a person wrote:{lines}",
+                    f"writing the lock would lose {len(lost)} lines that a person wrote:{listed}",
                     hint="`pulpo lock --force` writes it all the same; settings that were edited are kept either way",
                 )
             ]

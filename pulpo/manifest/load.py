@@ -90,14 +90,19 @@ def _unreadable(message: str, *, hint: str | None = None) -> DiagnosticsError:
     return DiagnosticsError([Diagnostic("PLP001", message, hint=hint)])
 
 
-def save(path: pathlib.Path, text: str) -> bool:
+def save(path: pathlib.Path, text: str, *, instead_of: str | None = None) -> bool:
     """Write a lock whole or not at all, and only if it differs; whether it did.
 
     A new file beside it is made durable and takes its place, with its mode; a symbolic link stays one. Writers wait for each
     other at `run_cache/lock.lock` beside the lock, which a killed one lets go of.
 
+    Args:
+        path: The lock.
+        text: What it is to hold.
+        instead_of: What it held when it was read, if that is to be as it was.
+
     Raises:
-        UsageError: The file system refuses.
+        UsageError: The file is another one by now, or the file system refuses.
     """
     raw = text.encode()
     target = path.resolve()
@@ -108,10 +113,17 @@ def save(path: pathlib.Path, text: str) -> bool:
         lock_file.parent.mkdir(exist_ok=True)
         with lock_file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if instead_of is not None and _is_another(target, instead_of):
+                raise UsageError(f"somebody changed the lock meanwhile: {path}", hint="nothing was written; run it again")
             _replace(target, raw)
     except OSError as error:
         raise UsageError(f"the lock can't be written: {error.strerror}: {path}") from error
     return True
+
+
+def _is_another(target: pathlib.Path, expected: str) -> bool:
+    """Whether a file is not what it was; a line end is a line end, however it is written."""
+    return not target.exists() or target.read_bytes().decode(errors="replace").splitlines() != expected.splitlines()
 
 
 def _replace(target: pathlib.Path, raw: bytes) -> None:

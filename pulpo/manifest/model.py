@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -302,9 +302,10 @@ class Manifest(Spec):
         default=None, description="Kept by `pulpo lock`: what the decorators said last time. Not for editing."
     )
 
-    def changed(self, **sections: object) -> Self:
-        """A copy with some sections replaced by plain data, validated again."""
-        return type(self).model_validate({**self.data(), **sections})
+    @property
+    def live_operations(self) -> dict[str, OperationSpec]:
+        """The operations without those that left the code."""
+        return {name: spec for name, spec in self.operations.items() if not spec.orphaned}
 
 
 #: Fields of a model's entry that the decorator gives a default for and the file overrides.

@@ -55,6 +55,9 @@ _FIRST = "-+.0123456789tTfFnN~<"
 #: Aliases may make a document as large as this many times its characters, or this many nodes.
 _GROWTH, _NODES = 20, 200_000
 
+#: Begins a comment (up to the end of its line), an anchor or an alias, where it stands outside of scalars.
+_BY_HAND = re.compile(r"#[^\n]*|[&*]")
+
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _PLAIN_WORDS = {
     "found character that cannot start any token": "a character that can't stand here",
@@ -119,6 +122,30 @@ def read(text: str, file: str) -> Document:
     if builder.problems:
         raise DiagnosticsError(builder.problems)
     return Document(file, text, data)
+
+
+def hand_written(text: str) -> list[int]:
+    """The lines, from 0, of a valid document that have a comment, an anchor or an alias: what its data does not tell."""
+    # The span of an anchored scalar begins with its anchor.
+    spans = sorted((start + (text[start : start + 1] == "&"), end) for start, end in _scalar_spans(_compose(text, "")))
+    lines: set[int] = set()
+    at = 0
+    for match in _BY_HAND.finditer(text):
+        while at < len(spans) and spans[at][1] <= match.start():
+            at += 1
+        if at == len(spans) or match.start() < spans[at][0]:
+            lines.add(text.count("\n", 0, match.start()))
+    return sorted(lines)
+
+
+def _scalar_spans(node: Node) -> Iterator[tuple[int, int]]:
+    """Where scalars begin and end: what stands in none of them is structure, or a comment."""
+    if isinstance(node, ScalarNode):
+        yield node.start_mark.index, node.end_mark.index
+    else:
+        for item in node.value:
+            for part in item if isinstance(item, tuple) else (item,):
+                yield from _scalar_spans(part)
 
 
 @contextlib.contextmanager
@@ -200,7 +227,7 @@ def _compose(text: str, file: str) -> Node:
     finally:
         composer.dispose()
     if root is None or (isinstance(root, ScalarNode) and not root.value):
-        raise _error(file, "the file is empty", hint="run `pulpo lock` to make it from the code")
+        raise _error(file, "the file is empty", hint="delete it, and `pulpo lock` makes it from the code")
     return root
 
 

@@ -67,7 +67,6 @@ def test_a_model_can_refer_to_itself(declare):
     ("text", "code", "message"),
     [
         ("@datamodel\nclass X: ...", "PLP110", "X is neither a pydantic model nor a dataclass"),
-        ("@datamodel(key='ulr')\nclass X(BaseModel):\n    url: str", "PLP114", "the model has no field ulr"),
         ("@datamodel('1x')\nclass X(BaseModel): ...", "PLP102", "a model's name is a Python identifier in ASCII, not '1x'"),
         (
             "@datamodel\n@dataclasses.dataclass\nclass X:\n    a: int\n    v: dataclasses.InitVar[int]",

@@ -100,3 +100,30 @@ def test_a_cycle_is_found_in_the_code_with_every_operation(jobs):
     jobs.operations += '\n@operation("parsing.back")\ndef back(c: MergedJobs) -> CleanedJobs: ...\n@operation("parsing.forth")\ndef forth(c: list[CleanedJobs]) -> MergedJobs: ...\n'
     (problem,) = [p for p in jobs.check() if p.code == "PLP206"]
     assert [str(r.place) for r in problem.related] == ["jobs/operations.py:13:1", "jobs/operations.py:15:1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "hint"),
+    [
+        ("key: [url]", "key: [ulr]", "PLP114", "did you mean 'url'?"),
+        ("declared:", "flows:\n  scrapping: {tags: [x]}\ndeclared:", "PLP213", "did you mean 'scraping'?"),
+        ("declared:", "flows:\n  scraping: {schedule: {timezone: UTC}}\ndeclared:", "PLP214", None),
+        (
+            "declared:",
+            "services:\n  db: {environment: {URI: 'mongodb://root:hunter2@db/x'}}\ndeclared:",
+            "PLP215",
+            "write a reference such as ${DB_PASSWORD} in its place",
+        ),
+    ],
+)
+def test_rules_that_no_schema_can_say(jobs, old, new, code, hint):
+    jobs.lock()
+    jobs.edit(old, new)
+    assert [(d.code, d.hint) for d in jobs.check(code=False)] == [(code, hint)]
+    assert all(d.place for d in jobs.check(code=False))
+
+
+def test_a_reference_is_no_credential(jobs):
+    jobs.lock()
+    jobs.edit("declared:", "services:\n  db: {environment: {URI: 'mongodb://root:${PASSWORD}@db/x'}}\ndeclared:")
+    assert jobs.check() == ()

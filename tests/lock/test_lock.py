@@ -263,3 +263,112 @@ def test_a_flow_that_is_re_entered_is_split_and_said(jobs):
     jobs.operations = jobs.operations.replace("scraping.enrich", "parsing.enrich")
     jobs.lock()
     assert "segments" not in jobs.text
+
+
+def test_a_conflict_is_settled_for_either_side(jobs):
+    def conflict():
+        jobs.path.unlink(missing_ok=True)
+        jobs.operations = jobs.operations.replace("retries=4", "retries=3")
+        jobs.lock()
+        jobs.edit("retries: 3", "retries: 5")
+        jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+
+    conflict()
+    assert jobs.lock(prefer="manifest").manifest.operations["scraping.stepstone.fetch"].retries == 5
+    assert not jobs.lock().stale
+    conflict()
+    assert jobs.lock(prefer="code").manifest.operations["scraping.stepstone.fetch"].retries == 4
+    assert not jobs.lock().stale
+
+
+def test_an_edit_made_while_lock_is_at_work_is_not_overwritten(jobs):
+    jobs.lock()
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4") + (
+        "\nfrom pathlib import Path\n"
+        "lock = Path(__file__).parents[1] / 'pulpo.lock.yaml'\n"
+        "lock.write_text(lock.read_text().replace('async: false', 'async: false  # mine'))\n"
+    )
+    with pytest.raises(UsageError, match="somebody changed the lock meanwhile"):
+        jobs.lock()
+    assert "# mine" in jobs.text
+
+
+@pytest.mark.parametrize(
+    "line", ["description: it's flaky  # don't remove", "tags: [it's, b]  # don't rename", "description: &a text"]
+)
+def test_hand_written_lines_are_found_whatever_quotes_are_about(jobs, line):
+    jobs.lock()
+    jobs.edit("    retries: 3", f"    retries: 3\n    {line}")
+    jobs.operations += '\n@operation("parsing.more")\ndef more() -> None: ...\n'
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert [d.code for d in raised.value.diagnostics] == ["PLP305"]
+    assert line in str(raised.value)
+
+
+def test_signs_in_a_text_are_no_comment(jobs):
+    jobs.lock()
+    jobs.edit("    retries: 3", "    retries: 3\n    description: fetch *all* pages & more, see c#5")
+    jobs.operations += '\n@operation("parsing.more")\ndef more() -> None: ...\n'
+    assert jobs.lock().written
+    assert "fetch *all* pages & more, see c#5" in jobs.text
+
+
+def test_an_orphan_that_comes_back_keeps_its_edit(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3", "retries: 5")
+    good = jobs.operations
+    jobs.operations = '@operation("scraping.linkedin'.join(
+        ["from pulpo import operation\nfrom jobs.models import *\n\n", good.split('@operation("scraping.linkedin')[1]]
+    )
+    jobs.lock()
+    jobs.operations = good
+    assert jobs.lock().manifest.operations["scraping.stepstone.fetch"].retries == 5
+    assert jobs.check() == ()
+
+
+def test_where_declared_is_lost_whatever_differs_is_a_conflict(jobs):
+    jobs.lock()
+    jobs.path.write_text(jobs.text.split("declared:")[0].replace("    retries: 3\n", ""))
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert problems(raised) == ["PLP303 both changed: the code says 3, the lock says nothing"]
+
+
+def test_own_keys_stay_at_any_depth(jobs):
+    jobs.lock()
+    jobs.edit("{model: RawJobs, mode: each,", "{x-why: both, model: RawJobs, mode: each,")
+    jobs.operations += '\n@operation("parsing.more")\ndef more() -> None: ...\n'
+    jobs.lock()
+    assert "x-why: both" in jobs.text
+
+
+def test_the_order_of_parameters_is_part_of_the_lock(jobs):
+    jobs.operations += '\n@operation("parsing.more")\ndef more(b: int = 1, a: int = 2) -> None: ...\n'
+    jobs.lock()
+    jobs.operations = jobs.operations.replace("b: int = 1, a: int = 2", "a: int = 2, b: int = 1")
+    assert jobs.check()
+    jobs.lock()
+    after = jobs.text
+    jobs.path.unlink()
+    jobs.lock()
+    assert jobs.text == after
+    assert jobs.check() == ()
+
+
+def test_the_order_of_entries_in_the_file_means_nothing(jobs):
+    jobs.operations += '\n@operation("b.one")\ndef one(x: list[RawJobs]) -> list[RawJobs]: ...\n@operation("b.two")\ndef two(x: list[RawJobs]) -> list[RawJobs]: ...\n'
+    jobs.lock()
+    head, tail = jobs.text.split("  b.one:\n")
+    one, rest = tail.split("  b.two:\n")
+    two, rest = rest.split("  parsing.clean:\n")
+    jobs.path.write_text(f"{head}  b.two:\n{two}  b.one:\n{one}  parsing.clean:\n{rest}")
+    assert [d.code for d in jobs.check()] == ["PLP209"]
+    assert not jobs.lock().stale
+
+
+def test_what_the_schema_can_not_hold_is_a_problem_of_the_declaration(jobs):
+    jobs.operations += '\n@operation("parsing.more")\ndef more(größe: int) -> None: ...\n'
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert [(d.code, d.place.line) for d in raised.value.diagnostics] == [("PLP114", 13)]
