@@ -37,12 +37,11 @@ class _Arrow:
     dashed: bool
 
 
-def mermaid(manifest: Manifest, flow: DataFlow, operations: Collection[str] | None = None) -> str:
+def mermaid(flow: DataFlow, operations: Collection[str] | None = None) -> str:
     """A Mermaid flowchart: flows as nested boxes, values as arrows with their model, order without values dashed.
 
     Args:
-        manifest: What the operations are.
-        flow: Its data flow.
+        flow: The data flow.
         operations: Those that are drawn; all where None.
     """
     chosen = _chosen(flow, operations)
@@ -194,7 +193,7 @@ def render(manifest: Manifest, format: GraphFormat, expressions: Sequence[str] =
         chosen = select(dataflow, dataflow.operations, tags, select=expressions)
     match format:
         case "mermaid":
-            return mermaid(manifest, dataflow, chosen)
+            return mermaid(dataflow, chosen)
         case "dot":
             return dot(manifest, dataflow, chosen)
         case "json":

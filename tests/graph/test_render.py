@@ -13,6 +13,8 @@ OPERATIONS = {
 
 def rendered(render, operations=OPERATIONS, chosen=None, **sections):
     recorded = locked(operations, **sections)
+    if render is mermaid:
+        return mermaid(analyze(recorded), chosen)
     return render(recorded, analyze(recorded), chosen)
 
 
