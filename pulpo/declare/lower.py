@@ -163,10 +163,18 @@ def _document_settings(cls: type) -> dict[str, object]:
         return {}
     inner = getattr(cls, "Settings", None)
     indexed = [n for n, f in cls.model_fields.items() if any(type(m).__name__ == "IndexedAnnotation" for m in f.metadata)]  # type: ignore[attr-defined]
-    plain = [i for i in getattr(inner, "indexes", ()) if isinstance(i, str)]
-    indexes = [[i] for i in dict.fromkeys([*indexed, *plain])]
-    settings: dict[str, object] = {"collection": getattr(inner, "name", None), "indexes": indexes or None}
+    indexes = [[field] for field in indexed] + [_index_fields(index) for index in getattr(inner, "indexes", ())]
+    unique = [fields for number, fields in enumerate(indexes) if fields not in indexes[:number]]
+    settings: dict[str, object] = {"collection": getattr(inner, "name", None), "indexes": unique or None}
     return {k: v for k, v in settings.items() if v is not None}
+
+
+def _index_fields(index: Any) -> list[str]:
+    """The fields of an index as Beanie takes it: a field, fields with or without a direction, or pymongo's `IndexModel`."""
+    if isinstance(index, str):
+        return [index]
+    fields = index.document["key"] if hasattr(index, "document") else index
+    return [field if isinstance(field, str) else str(field[0]) for field in fields]
 
 
 # --------------------------------------------------------------------------------------------------------- operations

@@ -90,15 +90,18 @@ def test_a_beanie_document_is_a_model_without_its_own_id(declare):
         declare,
         """
         import beanie
+        from pymongo import IndexModel
         @datamodel(key="url")
         class Ad(beanie.Document):
             url: str
             city: Annotated[str, beanie.Indexed()]
+            title: str = ""
             class Settings:
                 name = "ads"
+                indexes = ["city", [("city", 1), ("url", -1)], IndexModel([("title", 1)])]
         """,
         "Ad",
     )
     assert entry["collection"] == "ads"
-    assert entry["indexes"] == [["city"]]
-    assert list(entry["schema"]["properties"]) == ["url", "city"]
+    assert entry["indexes"] == [["city"], ["city", "url"], ["title"]]
+    assert list(entry["schema"]["properties"]) == ["url", "city", "title"]
