@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulpo.errors import DiagnosticsError, PulpoError
@@ -28,6 +29,7 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
     from pulpo.cli.typer_app import State, build
 
     state = State(cli)
+    _open_streams()
     gc.disable()  # a command ends before garbage matters, and collecting takes longer than reading a large lock; `run` enables it
     try:
         result = build().main(hoisted(arguments), prog_name="pulpo", standalone_mode=False, obj=state)
@@ -45,9 +47,6 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
     except (KeyboardInterrupt, typer.Abort):
         state.output.talk("interrupted")
         return INTERRUPTED
-    except UnicodeEncodeError as error:
-        state.output.error(PulpoError(f"the output's encoding can't say this: {error}", hint="set PYTHONIOENCODING=utf-8"))
-        return 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -71,6 +70,19 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
     return [*front, *rest]
+
+
+def _open_streams() -> None:
+    """Let output never fail for what it is: closed streams go nowhere, and what an encoding lacks is escaped.
+
+    A closed stream's descriptor would be taken by the next file that is opened, such as the store.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - for as long as we live
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _click_exception() -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import os
 import sys
@@ -44,7 +46,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """What the command was asked for, as JSON on stdout."""
-        self.data(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        self.data(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
     def table(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
         """A table on stdout, columns as wide as their longest cell."""
@@ -54,9 +56,10 @@ class Output:
             self.data(self.style(line, "bold", stream=sys.stdout) if row is header else line)
 
     def talk(self, text: str, *styles: str) -> None:
-        """What happens, on stderr; nothing with `-q`."""
+        """What happens, on stderr; nothing with `-q`, and no harm where nobody can listen."""
         if not self.quiet:
-            print(self.style(text, *styles), file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):
+                print(self.style(text, *styles), file=sys.stderr)
 
     def error(self, error: PulpoError) -> None:
         """An error, on stderr, with its hint."""
@@ -105,6 +108,12 @@ def diagnostics_as_data(diagnostics: Sequence[Diagnostic]) -> dict[str, object]:
             for d in diagnostics
         ],
     }
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)
 
 
 def _place(place: Place | None) -> dict[str, object]:

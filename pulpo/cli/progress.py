@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -42,6 +43,10 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bars away."""
         if self._bars is not None:
             self._bars.stop()
 
@@ -80,7 +85,8 @@ class Progress:
         if self._bars is not None:
             from rich.text import Text
 
-            self._bars.console.print(Text.from_ansi(styled))
+            with contextlib.suppress(OSError, ValueError):
+                self._bars.console.print(Text.from_ansi(styled))
         else:
             self._output.talk(styled)
 

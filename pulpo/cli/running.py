@@ -34,10 +34,12 @@ def run_flow(
     inputs: Mapping[str, str],
     resume: str | None = None,
     on_event: Listener | None = None,
+    on_interrupt: Callable[[], None] | None = None,
 ) -> RunRecord:
     """Run a flow of a project with the inline engine and its embedded store; see `pulpo.run.start.start`.
 
-    `inputs` are texts: `@FILE`, `run:ID` or `latest`, by model.
+    `inputs` are texts: `@FILE`, `run:ID` or `latest`, by model. `on_interrupt` is called when an interrupted run has been
+    recorded, before the loop waits for what it can't stop, such as threads of the user's.
 
     Raises:
         PulpoError: It can't start as asked.
@@ -57,7 +59,7 @@ def run_flow(
                 manifest, store, name, part, parameters=parameters, inputs=choices, resume=resume, on_event=on_event
             )
 
-    return _with_store(project, work)
+    return _with_store(project, work, on_interrupt)
 
 
 @contextlib.contextmanager
@@ -93,12 +95,17 @@ def show_run(project: Project, run: str) -> RunRecord:
     return _with_store(project, lambda store: find_run(store, run))
 
 
-def _with_store(project: Project, work: Callable[[Store], Awaitable[T]]) -> T:
+def _with_store(project: Project, work: Callable[[Store], Awaitable[T]], on_interrupt: Callable[[], None] | None = None) -> T:
     from pulpo.store.sqlite import SqliteStore
 
     async def main() -> T:
-        async with SqliteStore(project.store_path) as store:
-            return await work(store)
+        try:
+            async with SqliteStore(project.store_path) as store:
+                return await work(store)
+        except asyncio.CancelledError:
+            if on_interrupt is not None:
+                on_interrupt()
+            raise
 
     return asyncio.run(main())
 
@@ -131,14 +138,25 @@ def input_choice(text: str) -> InputChoice:
 
 def _read_records(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
-        data = [json.loads(line) for line in text.splitlines() if line.strip()] if path.suffix == ".jsonl" else json.loads(text)
+        text = path.read_text(encoding="utf-8-sig")
+        data = _json_lines(text) if path.suffix == ".jsonl" else json.loads(text)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
         raise UsageError(f"{path} can't be read: {reason}") from error
     records = data if isinstance(data, list) else [data]
     if not all(isinstance(record, dict) for record in records):
         raise UsageError(f"records are JSON objects, which is not what all are in: {path}")
+    return records
+
+
+def _json_lines(text: str) -> list[Any]:
+    records = []
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a JSON string may hold U+2028
+        if line.strip():
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(f"line {number} of the file: {error}") from error
     return records
 
 

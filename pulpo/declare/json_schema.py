@@ -55,9 +55,24 @@ def model_schema(cls: type) -> dict[str, Any]:
         root = schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
     if root.get("type") != "object":
         raise TypeError(f"its records are no objects but of type {root.get('type', 'anything')}")
+    if (secret := _secret_field(schema)) is not None:
+        raise TypeError(f"its field {secret} is a secret, which would be stored as asterisks")
     schema.pop("description", None)
     schema.pop("title", None)
     return schema
+
+
+def _secret_field(schema: object) -> str | None:
+    """The name of a property that pydantic never gives away, at any depth."""
+    if isinstance(schema, dict):
+        for name, part in schema.items():
+            if isinstance(part, dict) and part.get("writeOnly") and part.get("format") == "password":
+                return str(name)
+            if (found := _secret_field(part)) is not None:
+                return found
+    if isinstance(schema, list):
+        return next((found for part in schema if (found := _secret_field(part)) is not None), None)
+    return None
 
 
 def fields_of(cls: type) -> dict[str, dict[str, Any]]:

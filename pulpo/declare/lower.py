@@ -135,6 +135,9 @@ def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, An
             "PLP117", f"a record can't be read back: InitVar {missing[0]} is not stored and has no default", "models", name,
             hint="give it a default, or make it a field",
         )  # fmt: skip
+    if excluded := [n for n, info in getattr(cls, "model_fields", {}).items() if info.exclude and n not in _DOCUMENT_FIELDS]:
+        message = f"its field {excluded[0]} is excluded from what is dumped, and so from what is stored"
+        result.problem("PLP117", message, "models", name)
     schema: dict[str, Any] = {}
     try:
         schema = _without_document_fields(model_schema(cls)) if _is_document(cls) else model_schema(cls)

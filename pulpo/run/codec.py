@@ -115,6 +115,14 @@ class Codec:
             return None
         return record_id(*[data[field] if field in data else _at(data, field) for field in self.key])
 
+    def _check_stable(self, record: object, data: Data) -> None:
+        """Refuse a record that validation changes every time: it would be another one whenever it is read."""
+        again = self.dump(self.copy(record))
+        changed = next((field for field in data if again.get(field, _NOTHING) != data[field]), None)
+        if changed is not None:
+            problem = "it changes each time it is validated, and so each time it is read"
+            raise WrongRecordError(changed, problem, f"{_shown(data[changed])} -> {_shown(again.get(changed))}")
+
     def named(self, record: object) -> str:
         """The natural key in words, `url='https://…'`, as far as what may be no record at all has one."""
         found = {
@@ -124,8 +132,11 @@ class Codec:
         return ", ".join(f"{field}={_shown(value)}" for field, value in found.items() if value is not _NOTHING)
 
     def _checked_instance(self, value: object) -> tuple[object, Data]:
-        record = self.copy(value)
+        given = self.dump(value)
+        record = self.adapter.validator.validate_python(given, by_name=True, by_alias=False)
         data = self.dump(record)
+        if data != given:
+            self._check_stable(record, data)
         if _is_plain(data):
             return record, data
         try:

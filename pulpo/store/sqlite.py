@@ -20,7 +20,7 @@ from pulpo.store import sqlite_records
 from pulpo.store.base import Change, Collection, Condition, Page, Record, Sort, StoreError, Written
 from pulpo.store.cursor import read_cursor
 from pulpo.store.query import check_paging, checked, sort_order
-from pulpo.store.sqlite_connection import ConnectionThreads, connect, prepare_file, transaction
+from pulpo.store.sqlite_connection import ConnectionThreads, connect, file_identity, prepare_file, transaction
 from pulpo.store.sqlite_query import after_clause, all_of, where_clause
 from pulpo.store.values import canonical
 
@@ -45,6 +45,8 @@ class SqliteStore:
         self._timeout_s = timeout_s
         self._ensured: set[Collection] = set()
         self._threads: tuple[ConnectionThreads, ConnectionThreads] | None = None
+        #: Which file was opened, whatever the path names later.
+        self._file: tuple[int, int] | None = None
 
     async def open(self) -> None:
         """Create the file where it is missing and start the threads.
@@ -55,6 +57,7 @@ class SqliteStore:
         if self._threads is not None:
             return
         prepare_file(self.path)
+        self._file = file_identity(self.path)
         self._threads = (
             ConnectionThreads(self.path, self._connect),
             ConnectionThreads(self.path, self._connect, count=_READER_COUNT),
@@ -175,6 +178,11 @@ class SqliteStore:
     def _connect(self) -> sqlite3.Connection:
         return connect(self.path, timeout_s=self._timeout_s, durable=self._durable)
 
+    def _check_file(self) -> None:
+        """Refuse to write into a file that nobody will find again."""
+        if file_identity(self.path) != self._file:
+            raise StoreError(f"the store's file was removed or replaced while it was in use: {self.path}")
+
     def _threads_of(self, role: int) -> ConnectionThreads:
         if self._threads is None:
             raise StoreError(f"the store is not open: {self.path}", hint="use it inside `async with store:`")
@@ -206,6 +214,7 @@ class SqliteStore:
                 if collection not in self._ensured:
                     sqlite_records.ensure(connection, collection)
                 yield
+                self._check_file()
         except sqlite3.IntegrityError as error:
             raise sqlite_records.conflict(collection, error) from error
         self._ensured.add(collection)

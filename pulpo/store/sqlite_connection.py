@@ -157,6 +157,15 @@ def prepare_file(path: Path) -> None:
         ) from error
 
 
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from every other one, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def translated(error: BaseException, path: Path) -> BaseException:
     """The error in a user's words, where it comes from SQLite or from text that is not Unicode; any other as it is."""
     if isinstance(error, UnicodeEncodeError):

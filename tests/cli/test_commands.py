@@ -270,3 +270,75 @@ def test_a_resumed_part_stays_a_part(jobs):
     }  # fmt: skip
     assert "is not one of scraping, but of: pipeline" in jobs("run", "scraping", "--resume", "latest", code=2).err
     assert "can't be selected anew" in jobs("run", "--resume", "latest", "--only", "validate", code=2).err
+
+
+def test_what_user_code_prints_does_not_spoil_json(jobs):
+    operations = jobs.directory / "jobs" / "operations.py"
+    operations.write_text(
+        "print('at import')\n"
+        + operations.read_text().replace(
+            "def clean(raw: RawJobs) -> CleanedJobs:\n", "def clean(raw: RawJobs) -> CleanedJobs:\n    print('at work')\n"
+        )
+    )
+    done = jobs("run", "pipeline", "--format", "json")
+    assert json.loads(done.out)["state"] == "completed"
+    assert "at work" in done.err
+    assert json.loads(jobs("check", "--format", "json", code=None).out)["version"] == 1
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress(jobs):
+    done = subprocess.run(
+        f"{sys.executable} -m pulpo run pipeline 2>&1 >/dev/null | true; sleep 2; {sys.executable} -m pulpo runs show --format json",
+        shell=True,
+        cwd=jobs.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["state"] == "completed"
+    for redirection in ("2>&-", ">&-", "2>/dev/full"):
+        done = subprocess.run(
+            f"{sys.executable} -m pulpo run pipeline {redirection}",
+            shell=True,
+            cwd=jobs.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "bug" in done.stderr) == (0, False), redirection
+
+
+def test_ctrl_c_does_not_wait_for_threads_of_user_code(jobs):
+    operations = jobs.directory / "jobs" / "operations.py"
+    operations.write_text(
+        operations.read_text()
+        .replace("async def merge(", "async def merge(")
+        .replace(
+            '    return CleanedJobs(board="all"',
+            "    import asyncio, time; print('here', flush=True); await asyncio.to_thread(time.sleep, 60)\n    return CleanedJobs(board=\"all\"",
+            1,
+        )
+    )
+    assert "to_thread" in operations.read_text()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pulpo", "run", "pipeline"],
+        cwd=jobs.directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("here")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "go on with: pulpo run --resume latest" in err
+
+
+def test_json_lines_may_hold_any_character(jobs):
+    records = [{"board": f"b{n}", "keywords": "k\u2028", "title": "t", "jobs": []} for n in (1, 2)]
+    (jobs.directory / "raw.jsonl").write_text(
+        "\ufeff" + "\n".join(json.dumps(r, ensure_ascii=False) for r in records), encoding="utf-8"
+    )
+    assert "2 CleanedJobs" in jobs("run", "parsing", "--input", "RawJobs=@raw.jsonl").out
+    (jobs.directory / "bad.jsonl").write_text("{}\n\n{oops\n")
+    assert "line 3 of the file" in jobs("run", "parsing", "--input", "RawJobs=@bad.jsonl", code=2).err

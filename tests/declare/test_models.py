@@ -78,6 +78,16 @@ def test_a_model_can_refer_to_itself(declare):
             "PLP117",
             "it can't be stored: its records are no objects but of type integer",
         ),
+        (
+            "@datamodel\nclass X(BaseModel):\n    token: SecretStr",
+            "PLP117",
+            "it can't be stored: its field token is a secret, which would be stored as asterisks",
+        ),
+        (
+            "from pydantic import Field\n@datamodel\nclass X(BaseModel):\n    a: int = Field(exclude=True)",
+            "PLP117",
+            "its field a is excluded from what is dumped, and so from what is stored",
+        ),
         ("@datamodel(name='RawJob')\nclass Other(BaseModel): ...", "PLP111", "RawJob is declared twice"),
     ],
 )

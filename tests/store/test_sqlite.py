@@ -494,3 +494,12 @@ asyncio.run(main())
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+async def test_a_file_that_was_removed_takes_no_more_writes(tmp_path):
+    collection = Collection("things")
+    async with SqliteStore(tmp_path / "store.db") as store:
+        await store.upsert_many(collection, [Record("1", {"n": 1})])
+        (tmp_path / "store.db").unlink()
+        with pytest.raises(StoreError, match="was removed or replaced while it was in use"):
+            await store.upsert_many(collection, [Record("2", {"n": 2})])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from pulpo.cli.options import Format, FormatOption
 
+if TYPE_CHECKING:
+    from pulpo.cli.output import Output
+    from pulpo.cli.progress import Progress
+
+#: The exit code of a command that was interrupted.
+INTERRUPTED = 130
 Texts = list[str] | None
 
 
@@ -57,8 +66,21 @@ def run(
     output, cli = context.obj.output, context.obj.cli
     gc.enable()  # a run may be long
     parameters = partial(parameters_from_text, param or ())
-    with Progress(output) as progress:
-        record = run_flow(cli.project, flow, part, parameters, inputs_from_text(input or ()), resume, progress)
+    inputs = inputs_from_text(input or ())
+    # What user code prints is talk where the run itself is the data.
+    stdout = contextlib.redirect_stdout(sys.stderr) if format is Format.JSON else contextlib.nullcontext()
+    with Progress(output) as progress, stdout:
+        record = run_flow(cli.project, flow, part, parameters, inputs, resume, progress, lambda: _interrupted(output, progress))
     print_run(output, record, as_json=format is Format.JSON)
     if not record.ok:
         raise typer.Exit(1)
+
+
+def _interrupted(output: Output, progress: Progress) -> NoReturn:
+    """Say what can be done, and end: the loop would wait for threads of user code, which nothing can stop."""
+    progress.close()
+    output.talk("interrupted; go on with: pulpo run --resume latest")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)

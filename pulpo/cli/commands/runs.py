@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pulpo.cli.options import Format, FormatOption
+from pulpo.cli.output import counted
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,7 +64,8 @@ def print_run(output: Output, run: RunRecord, *, as_json: bool) -> None:
     rows = [(s.operation, s.state.value, _took(s), _records(s), _remark(s)) for s in run.steps]
     output.table(rows, ("operation", "state", "took", "records", ""))
     done = sum(s.state.value in ("completed", "reused") for s in run.steps)
-    output.data(f"\nrun {run.id} of {run.flow}: {run.state} in {_took(run)}, {done} of {len(run.steps)} operations")
+    took = f" in {_took(run)}" if run.finished else ""
+    output.data(f"\nrun {run.id} of {run.flow}: {run.state}{took}, {done} of {counted(len(run.steps), 'operation')}")
     if run.error:
         output.data(f"\n{run.error}")
     if run.state.value in ("failed", "cancelled", "crashed"):
