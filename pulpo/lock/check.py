@@ -77,8 +77,10 @@ def _drift(project: Project, document: Document, found: list[Diagnostic]) -> lis
     conflicts = [d for d in derived.diagnostics if d.code == "PLP303"]
     if len(errors(derived.diagnostics)) > len(conflicts):
         return _of_the_code(derived.diagnostics, known)  # nothing could be resolved, so nothing can be compared
-    drift = [_stale(d, document) for d in derived.changes if d.path not in known and d.path[0] != "declared"]
-    return [*drift, *conflicts, *_of_the_code(derived.diagnostics, known)]
+    changes = [d for d in derived.changes if d.path not in known]
+    # What the decorators said last time differs wherever they now say something else: worth a word only when it is alone.
+    telling = [d for d in changes if d.path[0] != "declared"] or changes
+    return [*(_stale(d, document) for d in telling), *conflicts, *_of_the_code(derived.diagnostics, known)]
 
 
 def _of_the_code(diagnostics: Iterable[Diagnostic], known: set[tuple[str | int, ...]]) -> list[Diagnostic]:

@@ -33,6 +33,13 @@ class _Stage(enum.Enum):
     LEFT = enum.auto()
 
 
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What the function raised: given back as a result, so that its CancelledError is not taken for one of the caller."""
+
+    error: BaseException
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     function: Callable[[], Any]
@@ -64,17 +71,20 @@ class Threads:
         Raises:
             CallTimeoutError: It ran for more than `limit` seconds; waiting for a free thread does not count.
         """
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[T | _Raised] = self._loop.create_future()
         job = _Job(function, future, contextvars.copy_context(), limit)
         with self._lock:
             self._open += 1
             self._spawn()
         self._queue.put(job)
         try:
-            return await future
+            result = await future
         except (asyncio.CancelledError, CallTimeoutError):
             self._leave(job)
             raise
+        if isinstance(result, _Raised):
+            raise result.error
+        return result
 
     def on_loop(self, function: Callable[[], None]) -> None:
         """Calls the function on the event loop's thread: at once if that is this one, else soon."""
@@ -122,12 +132,11 @@ class Threads:
                 self._loop.call_soon_threadsafe(self._start_clock, job)
             try:
                 result = job.context.run(job.function)
-            except StopIteration as error:  # a future can't hold one
-                self._loop.call_soon_threadsafe(_fail, job.future, RuntimeError(f"StopIteration: {error}"))
+            except StopIteration as error:  # no coroutine can raise one
+                result = _Raised(RuntimeError(f"StopIteration: {error}"))
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the call
-                self._loop.call_soon_threadsafe(_fail, job.future, error)
-            else:
-                self._loop.call_soon_threadsafe(_succeed, job.future, result)
+                result = _Raised(error)
+            self._loop.call_soon_threadsafe(_succeed, job.future, result)
 
     def _start_clock(self, job: _Job) -> None:
         error = CallTimeoutError(f"took longer than {job.limit:g} s")

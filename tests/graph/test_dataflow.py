@@ -12,7 +12,7 @@ FETCHERS = {
     "scraping.linkedin.fetch": operation(returns="RawJob"),
     "scraping.stepstone.fetch": operation(returns="RawJob"),
 }
-SEED = FETCHERS | {
+SCRAPING = FETCHERS | {
     "scraping.merge": operation({"stepstone": "RawJob", "linkedin": "RawJob"}, "Merged"),
     "parsing.clean": operation({"raw": "RawJob"}, "CleanJob"),
     "validate": operation({"jobs": "list[CleanJob]"}, after=["scraping.merge"]),
@@ -25,7 +25,7 @@ def edges(operations):
 
 
 def test_values_and_after_make_edges():
-    flow = analyze(locked(SEED))
+    flow = analyze(locked(SCRAPING))
     assert [(e.producer, e.consumer, e.parameter, e.kind) for e in flow.edges] == [
         ("parsing.clean", "validate", "jobs", "value"),
         ("scraping.linkedin.fetch", "parsing.clean", "raw", "value"),
@@ -38,8 +38,8 @@ def test_values_and_after_make_edges():
 
 
 def test_neighbours_order_and_levels():
-    flow = analyze(locked(SEED))
-    assert flow.operations == tuple(sorted(SEED))
+    flow = analyze(locked(SCRAPING))
+    assert flow.operations == tuple(sorted(SCRAPING))
     assert flow.dependencies["validate"] == ("parsing.clean", "scraping.merge")
     assert flow.dependents["scraping.linkedin.fetch"] == ("parsing.clean", "scraping.merge")
     assert flow.order() == ("scraping.linkedin.fetch", "scraping.stepstone.fetch", "parsing.clean", "scraping.merge", "validate")
@@ -47,15 +47,15 @@ def test_neighbours_order_and_levels():
 
 
 def test_upstream_and_downstream_are_transitive():
-    flow = analyze(locked(SEED))
-    assert flow.upstream("validate") == set(SEED) - {"validate"}
+    flow = analyze(locked(SCRAPING))
+    assert flow.upstream("validate") == set(SCRAPING) - {"validate"}
     assert flow.downstream("scraping.linkedin.fetch") == {"scraping.merge", "parsing.clean", "validate"}
     assert flow.upstream("scraping.linkedin.fetch") == set()
 
 
 def test_an_unknown_operation_is_a_usage_error():
     with pytest.raises(UsageError) as error:
-        analyze(locked(SEED)).upstream("parsing.claen")
+        analyze(locked(SCRAPING)).upstream("parsing.claen")
     assert error.value.hint == "did you mean 'parsing.clean'?"
 
 
@@ -179,16 +179,16 @@ def test_a_pattern_or_data_of_another_model_states_the_order_too():
 
 
 def test_the_analyzer_infers_what_is_not_recorded():
-    operations = manifest(SEED).operations
+    operations = manifest(SCRAPING).operations
     analyzer = DataFlowAnalyzer()
     assert analyzer.build_dependency_graph(operations)["scraping.merge"] == list(FETCHERS)
     assert analyzer.topological_sort(operations)[:2] == list(FETCHERS)
     assert analyzer.find_parallel_groups(operations) == [list(FETCHERS), ["parsing.clean", "scraping.merge"], ["validate"]]
-    assert analyzer.analyze(locked(SEED)) == analyze(locked(SEED))
+    assert analyzer.analyze(locked(SCRAPING)) == analyze(locked(SCRAPING))
 
 
 def test_the_analyzer_takes_what_is_recorded():
-    recorded = locked(SEED).data()
+    recorded = locked(SCRAPING).data()
     recorded["operations"]["parsing.clean"]["inputs"]["raw"]["from"] = []
     assert DataFlowAnalyzer().build_dependency_graph(Manifest.model_validate(recorded).operations)["parsing.clean"] == []
 

@@ -8,7 +8,7 @@ FETCHERS = {
     "scraping.linkedin.fetch": operation(returns="RawJob"),
     "scraping.stepstone.fetch": operation(returns="RawJob"),
 }
-SEED = FETCHERS | {
+SCRAPING = FETCHERS | {
     "scraping.merge": operation({"stepstone": "RawJob", "linkedin": "RawJob"}, "Merged"),
     "parsing.clean": operation({"raw": "RawJob"}, "CleanJob"),
 }
@@ -106,15 +106,15 @@ def test_two_inputs_once_per_record_are_an_error():
 
 
 def test_parameters_of_one_model_are_matched_by_a_segment_of_the_producers_name():
-    assert bind(SEED, "scraping.merge", "stepstone") == Binding(Mode.ONE, ("scraping.stepstone.fetch",))
-    assert bind(SEED, "scraping.merge", "linkedin") == Binding(Mode.ONE, ("scraping.linkedin.fetch",))
-    assert bind(SEED, "parsing.clean", "raw") == Binding(Mode.EACH, tuple(FETCHERS))
-    assert problems(SEED) == ()
+    assert bind(SCRAPING, "scraping.merge", "stepstone") == Binding(Mode.ONE, ("scraping.stepstone.fetch",))
+    assert bind(SCRAPING, "scraping.merge", "linkedin") == Binding(Mode.ONE, ("scraping.linkedin.fetch",))
+    assert bind(SCRAPING, "parsing.clean", "raw") == Binding(Mode.EACH, tuple(FETCHERS))
+    assert problems(SCRAPING) == ()
 
 
 def test_a_third_fetcher_changes_what_clean_takes_and_fails_what_merges_by_name():
-    before = resolve(manifest(SEED))
-    after = resolve(manifest(SEED | {"scraping.indeed.fetch": operation(returns="RawJob")}))
+    before = resolve(manifest(SCRAPING))
+    after = resolve(manifest(SCRAPING | {"scraping.indeed.fetch": operation(returns="RawJob")}))
     changed = {key: binding.sources for key, binding in after.inputs.items() if binding != before.inputs[key]}
     assert changed == {("parsing.clean", "raw"): ("scraping.indeed.fetch", *FETCHERS)}
     [problem] = after.diagnostics
@@ -441,7 +441,7 @@ def test_an_updater_in_the_store_leaves_the_values_where_they_are():
 
 
 def test_what_is_applied_is_not_stale():
-    unresolved = manifest(SEED)
+    unresolved = manifest(SCRAPING)
     fixed = Manifest.model_validate(resolve(unresolved).apply(unresolved.data()))
     assert resolve(fixed).stale(fixed) == []
     assert fixed.data()["operations"]["parsing.clean"]["inputs"]["raw"] == {
@@ -452,7 +452,7 @@ def test_what_is_applied_is_not_stale():
 
 
 def test_applying_changes_nothing_else_and_not_its_argument():
-    unresolved = manifest(SEED | {"d": operation({"x": ("Merged | None", "scraping.*"), "old": "Previous[Merged]"})})
+    unresolved = manifest(SCRAPING | {"d": operation({"x": ("Merged | None", "scraping.*"), "old": "Previous[Merged]"})})
     data = unresolved.data()
     applied = resolve(unresolved).apply(data)
     assert data == unresolved.data()

@@ -47,7 +47,7 @@ async def merge(stepstone: RawJobs, linkedin: RawJobs) -> MergedJobs: ...
 
 
 class Jobs:
-    """The project of the seed documents, as files that a test changes."""
+    """A project with two fetchers and a cleaner, as files that a test changes."""
 
     def __init__(self, write, root) -> None:
         self.write = write

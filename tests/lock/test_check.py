@@ -127,3 +127,10 @@ def test_a_reference_is_no_credential(jobs):
     jobs.lock()
     jobs.edit("declared:", "services:\n  db: {environment: {URI: 'mongodb://root:${PASSWORD}@db/x'}}\ndeclared:")
     assert jobs.check() == ()
+
+
+def test_a_lost_section_declared_is_drift(jobs):
+    jobs.lock()
+    jobs.path.write_text(jobs.text.split("declared:")[0])
+    assert [f.split(" ", 1)[1] for f in found(jobs)] == ["error PLP301 declared"]
+    assert jobs.lock(check=True).stale
