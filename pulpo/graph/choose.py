@@ -79,24 +79,21 @@ def _select(operation: str, parameter: str, given: InputSpec, supply: Supply) ->
         for index, pattern in enumerate(patterns)
         if not matching(pattern, others)
     ]
-    return matching_any(patterns, supply.sources) or _passed(matching_any(patterns, others), supply), problems
+    standing = _standing(matching_any(patterns, others), supply)
+    if operation in supply.updaters:  # it goes on from where the chain is
+        return matching_any(patterns, supply.sources) or standing, problems
+    return standing, problems
 
 
-def _passed(matched: Sequence[str], supply: Supply) -> list[str]:
-    """Producers that are asked for by name although an updater already took their records.
-
-    Of several updaters the last one alone, and no pure producer whose records that one has.
-    """
-    last = next((name for name in reversed(supply.updaters) if name in set(matched)), None)
-    if last is None:
-        return list(matched)
+def _standing(matched: Sequence[str], supply: Supply) -> list[str]:
+    """The producers that were asked for, without those whose records an updater has that was asked for, too."""
     consumed: set[str] = set()
-    stack = [last]
+    stack = [name for name in matched if name in supply.taken]
     while stack:
         new = set(supply.taken.get(stack.pop(), ())) - consumed
         consumed |= new
         stack += new
-    return sorted({last} | (set(matched) - set(supply.updaters) - consumed))
+    return sorted(set(matched) - consumed)
 
 
 def _no_match(path: Path, pattern: str, producers: Sequence[str], model: str) -> Diagnostic:

@@ -496,3 +496,19 @@ def test_one_record_by_name_can_not_be_asked_of_a_producer_of_many():
     assert (problem.code, problem.message) == ("PLP212", "one M is asked for by producer name, but this one makes many: a")
     assert problem.path == ("operations", "c", "inputs", "x")
     assert not problems({"a": operation(returns="list[M]"), "c": operation({"x": "dict[str, list[M]]"})})
+
+
+def test_a_pattern_gives_what_it_matches_also_where_an_updater_took_it_since():
+    operations = {
+        "x.a": operation(returns="list[M]"),
+        "x.b": operation(returns="list[M]"),
+        "u.one": operation({"m": ("list[M]", "x.a")}, "list[M]"),
+    }
+    for patterns, expected in {
+        ("x.*",): ("x.a", "x.b"),
+        ("x.a",): ("x.a",),
+        ("u.*",): ("u.one",),
+        ("x.a", "u.*"): ("u.one",),
+        ("**",): ("u.one", "x.b"),
+    }.items():
+        assert bind(operations | {"c": operation({"m": ("list[M]", *patterns)})}, "c", "m").sources == expected, patterns
