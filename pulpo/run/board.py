@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pulpo.compile.flow import Step
+from pulpo.errors import PulpoError
 from pulpo.run.batch import Made
 from pulpo.run.events import Event, Kind, Listener
 from pulpo.run.failure import explain
@@ -25,9 +26,9 @@ class Live:
     """A step as it stands."""
 
     step: Step
-    #: How many of the steps that it waits for are not done, and how many that wait for it.
+    #: How many of the steps that it waits for are not done, and how many that are not done take records of it.
     waits: int
-    waiting: int
+    takers: int
     state: State = State.PENDING
     started: dt.datetime | None = None
     finished: dt.datetime | None = None
@@ -105,7 +106,8 @@ class Board:
         self._on_event = on_event
         steps = {step.operation: step for step in in_order}
         self._dependents = _dependents_of(steps)
-        self.lives = {name: Live(step, len(step.after), len(self._dependents[name])) for name, step in steps.items()}
+        takers = Counter(name for step in steps.values() for name in _taken_from(step))
+        self.lives = {name: Live(step, len(step.after), takers[name]) for name, step in steps.items()}
         #: How many are not over.
         self.open = len(steps)
 
@@ -137,7 +139,8 @@ class Board:
             live.written = outcome
             return
         live.state, live.tolerated = State.FAILED, False
-        live.error = f"what it made can't be stored: {explain(outcome)}"
+        hint = f"\n  hint: {outcome.hint}" if isinstance(outcome, PulpoError) and outcome.hint else ""
+        live.error = f"what it made can't be stored: {explain(outcome)}{hint}"
         reached, queue = {operation}, deque([operation])
         while queue:
             for name in self._dependents[queue.popleft()]:
@@ -150,10 +153,10 @@ class Board:
     def settle(self, live: Live) -> list[Live]:
         """A step is over: what it took is let go, and what waited for it alone is given back, in the order of the flow."""
         self.open -= 1
-        for name in live.step.after:
+        for name in _taken_from(live.step):
             source = self.lives[name]
-            source.waiting -= 1
-            if source.waiting == 0:
+            source.takers -= 1
+            if source.takers == 0:
                 source.made = None
         operation, blocks = live.step.operation, live.blocks
         ready = []
@@ -171,6 +174,10 @@ class Board:
         if self._on_event is not None:
             message = live.state.value if kind == "finished" else ""
             self._on_event(Event(kind, self._run, live.step.operation, message))
+
+
+def _taken_from(step: Step) -> set[str]:
+    return {source for argument in step.arguments for source in argument.sources}
 
 
 def _dependents_of(steps: Mapping[str, Step]) -> dict[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from pulpo.run.threads import CallTimeoutError, Threads
 Values = Mapping[str, object]
 #: Told before each retry: the try that begins, and why.
 OnRetry = Callable[[int, BaseException], None]
+OnBegin = Callable[[], Awaitable[None]]
 
 
 class Function(NamedTuple):
@@ -52,25 +53,35 @@ class Caller(NamedTuple):
     """Calls one function, as often as its settings allow. `receive` checks what came back; its complaints are not retried.
 
     A sync call that takes longer than `timeout`, or is cancelled, is abandoned: its thread runs on, nobody listens.
+    Whatever the user's code raises is its failure, a CancelledError too, unless the engine itself cancels.
     """
 
     function: Function
     threads: Threads
+    #: For checking what async calls gave, so that it never waits for the user's sync functions.
+    checking: Threads
     on_retry: OnRetry
+    #: Awaited when a try can begin.
+    on_begin: OnBegin
     #: Set when the results are not needed any more; only calls of a mapped step share one.
     stop: threading.Event
+    #: Set when the engine cancels everything.
+    ending: threading.Event
 
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """Calls from the event loop; `values` is asked before each try. Raises nothing but `CancelledError`."""
         delays = self.function.delays()
         for attempt in itertools.count(1):
             try:
-                return Outcome(await self._once(values, receive), attempts=attempt)
-            except asyncio.CancelledError as error:
-                if _is_cancelling():
+                value = await self._once(values, receive)
+                if _is_cancelled() and not self._is_ending():
+                    await asyncio.sleep(0)  # the function cancelled its own task, and that is not delivered yet
+                    forget_cancellation()
+                return Outcome(value, attempts=attempt)
+            except BaseException as error:
+                if self._is_the_engines(error):
                     raise
-                failure: BaseException = error
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is its failure
+                forget_cancellation()
                 failure = error
             delay = None if isinstance(failure, RunError) else next(delays, None)
             if delay is None:
@@ -85,7 +96,7 @@ class Caller(NamedTuple):
         for attempt in itertools.count(1):
             try:
                 return Outcome(receive(self.function(values())), attempts=attempt)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is its failure
+            except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is its failure
                 failure = error
             delay = None if isinstance(failure, RunError) else next(delays, None)
             if delay is None:
@@ -98,14 +109,28 @@ class Caller(NamedTuple):
     async def _once(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Any:
         function, timeout = self.function, self.function.settings.timeout
         if not function.is_async:
-            return await self.threads.call(lambda: receive(function(values())), timeout)
+            async with self.threads.slots:
+                await self.on_begin()
+                return await self.threads.call(lambda: receive(function(values())), timeout)
+        await self.on_begin()
         value = function(values())
         if not inspect.isawaitable(value):
             raise RunError(f"{function.operation} is not async, but the lock says it is", hint="run `pulpo lock`")
         value = await (value if timeout is None else self._within(timeout, value))
         if isinstance(value, list | tuple) and len(value) > LARGE:
-            return await self.threads.call(lambda: receive(value))
+            return await self.checking.call(lambda: receive(value))
         return receive(value)
+
+    def _is_ending(self) -> bool:
+        return self.stop.is_set() or self.ending.is_set()
+
+    def _is_the_engines(self, error: BaseException) -> bool:
+        """Whether it ends the run, or this part of it, and is no failure of the function."""
+        if isinstance(error, asyncio.CancelledError):
+            return self._is_ending()
+        if isinstance(error, KeyboardInterrupt):
+            return self.function.is_async  # a Ctrl-C; in a thread it can only be the function's own
+        return isinstance(error, GeneratorExit) and not _is_loop_running()
 
     @staticmethod
     async def _within(limit: float, value: Awaitable[Any]) -> Any:
@@ -123,6 +148,22 @@ class Caller(NamedTuple):
 LARGE = 500
 
 
-def _is_cancelling() -> bool:
+def forget_cancellation() -> None:
+    """The current task goes on as if nobody had asked it to stop."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _is_loop_running() -> bool:
+    """False where a coroutine is thrown away after its loop ended."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -17,13 +17,13 @@ from pulpo.run.board import Board
 from pulpo.run.codec import Codec
 from pulpo.run.collector import rare_collections
 from pulpo.run.events import Event, Listener
-from pulpo.run.failure import describe
+from pulpo.run.failure import describe, paragraphs
 from pulpo.run.history import require_run
 from pulpo.run.inputs import InputChoice, Outside, Search, keep_files, kept_files
 from pulpo.run.parameters import Assigned, assign
 from pulpo.run.prepare import ReadyStep, codecs_of, ready_steps
 from pulpo.run.record import RUNS, Process, RunRecord, State, new_run_id
-from pulpo.run.reuse import Reused, load_needed, of_resumed
+from pulpo.run.reuse import Reused, load_needed, of_resumed, still_standing
 from pulpo.run.steps import Steps
 from pulpo.store.base import Record, Store, StoreError
 from pulpo.store.values import now
@@ -48,7 +48,7 @@ async def execute(
     were chosen, sorted, where `flow` is a part of the one of its name. `store` has to be open.
 
     Records go by reference from step to step, as validated copies of what was returned; only an operation that puts out the
-    model of an input gets copies of its own.
+    model of an input, or is retried, gets copies of its own.
 
     Raises:
         UsageError: The run can't start as asked: unknown or missing parameters, code that can't be imported, a run that can't be
@@ -133,8 +133,11 @@ async def _plan(
     assigned = assign(flow, parameters)
     steps = list(flow.steps())
     codecs = await codecs_of(steps, models)
-    reused = await of_resumed(store, earlier, steps, _changed(flow, asked, earlier, assigned)) if earlier else {}
-    ready = ready_steps(steps, codecs, assigned, run=run, root=root, skipped=reused)
+    reused: Mapping[str, Reused] = {}
+    if earlier:
+        done = await of_resumed(store, earlier, steps, _changed(flow, asked, earlier, assigned))
+        reused = await still_standing(store, steps, done, codecs)
+    ready = ready_steps(flow, codecs, assigned, run=run, root=root, skipped=reused)
     files = await kept_files(store, earlier.id) if earlier else {}
     search = Search(store, codecs, run, asked.inputs, earlier.inputs if earlier else {}, files, on_event)
     outside = await search.gather(steps, [one.step for one in ready.values()])
@@ -163,7 +166,7 @@ async def _carry_out(plan: _Plan, record: RunRecord, store: Store, on_event: Lis
             given=plan.outside.given, on_event=on_event,
         )  # fmt: skip
         await steps.run()
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         with contextlib.suppress(StoreError):  # it shows as crashed once this process is gone
             await _conclude(store, record, board, State.CANCELLED, on_event)
         raise
@@ -179,7 +182,7 @@ async def _conclude(
 ) -> RunRecord:
     """Stores how the run ended."""
     problems = [*([error] if error else []), *board.errors()]
-    ended = dataclasses.replace(record, state=state, finished=now(), error="\n\n".join(problems) or None, steps=board.records())
+    ended = dataclasses.replace(record, state=state, finished=now(), error=paragraphs(problems) or None, steps=board.records())
     await store.upsert_many(RUNS, [Record(ended.id, ended.data(), run=ended.id)])
     if on_event is not None:
         on_event(Event("run", ended.id, message=state.value))

@@ -16,6 +16,7 @@ from pulpo.run.codec import Codec, WrongRecordError
 from pulpo.run.events import Event, Listener
 from pulpo.run.history import Stored, every, last_stored, load, require_run, stored_in
 from pulpo.run.intake import Given
+from pulpo.run.outputs import check_key
 from pulpo.run.record import INPUTS
 from pulpo.store.base import Condition, Record, Sort, Store
 from pulpo.store.values import canonical, now, record_id
@@ -167,19 +168,19 @@ class Search:
 
     def _from_file(self, argument: Argument, choice: InputChoice) -> Batch:
         codec = self.codecs[argument.model]
-        batch = Batch(argument.model)
+        found: dict[str, object] = {}  # of records with one key the last counts, at the place of the first
         for index, data in enumerate(choice.records):
             try:
                 record, plain = codec.checked(data)
+                check_key(codec, plain)
             except WrongRecordError as error:
                 shown = "" if error.value is None else f": {error.value}"
                 raise UsageError(
                     f"record {index + 1} of {len(choice.records)} in {choice.source or 'the file'} is no {argument.model}: "
                     f"{error.message}{shown}"
                 ) from error
-            batch.records.append(record)
-            batch.ids.append(codec.identity(plain) or record_id(plain))
-        return batch
+            found[codec.identity(plain) or record_id(index, plain)] = record
+        return Batch(argument.model, list(found), list(found.values()))
 
     def _tell_found(self, operation: str, argument: Argument, found: Stored) -> None:
         count = sum(len(ids) for ids in found.ids.values())

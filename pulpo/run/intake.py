@@ -25,7 +25,7 @@ class Inlet(NamedTuple):
     argument: Argument
     given: Given
     codec: Codec
-    #: The step puts out the same model: it gets copies, so that what it changes in place nobody else sees.
+    #: The step puts out the same model, or is retried: each try gets copies, so that nobody else sees what it changes in place.
     copied: bool
 
     def records(self) -> list[object]:

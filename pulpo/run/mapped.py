@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from pulpo.errors import RunError
 from pulpo.run.batch import Made
 from pulpo.run.call import Caller, Outcome, Values
+from pulpo.run.failure import describe, explain
 from pulpo.run.intake import Inlet, Intake
 from pulpo.run.outputs import Call, Outlet
 from pulpo.run.threads import Threads, default_size
 
 #: Calls of an async operation that run at the same time where `concurrency` is unset.
 ASYNC_CALLS = 32
+
+#: Failed calls beside the first that an error tells of.
+_TOLD = 9
 
 #: Told how many calls are done, from any thread.
 OnProgress = Callable[[int, int], None]
@@ -33,18 +38,40 @@ class Calls:
     records: list[object] = field(default_factory=list)
     #: What each call made, in input order; None where it failed.
     made: list[list[Made] | None] = field(default_factory=list)
-    failures: int = 0
-    #: Of the failed calls' errors that of the first record.
-    error: BaseException | None = None
+    #: The errors of the calls that failed, by the index of the record.
+    failed: dict[int, BaseException] = field(default_factory=dict)
     attempts: int = 0
-    _failed_index: int = 0
     _done: int = 0
     _shared: dict[str, object] = field(default_factory=dict)
+    #: The records for which a call was tried, where it may be tried again.
+    _begun: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.records = self.inlet.records()
         self.made = [None] * len(self.records)
+
+    @property
+    def error(self) -> BaseException | None:
+        """Of the failed calls' errors that of the first record."""
+        return self.failed[min(self.failed)] if self.failed else None
+
+    def explanation(self) -> str | None:
+        """What went wrong with which record: of the first one all, where failures are tolerated a line of some others too."""
+        if not self.failed:
+            return None
+        first, *others = sorted(self.failed)
+        lines = [explain(self.failed[first], self._named(first))]
+        if self.tolerant:
+            lines += [_line(self.failed[index], self._named(index)) for index in others[:_TOLD]]
+            lines += [f"… and {len(others) - _TOLD} more"] if len(others) > _TOLD else []
+        return "\n".join(lines)
+
+    def _named(self, index: int) -> str:
+        if isinstance(self.failed[index], RunError):  # it says already which record it is about
+            return ""
+        key = self.inlet.codec.named(self.records[index])
+        return ", ".join(filter(None, [f"record {index + 1} of {len(self.records)}", key]))
 
     async def run(self, make_caller: Callable[[Threads], Caller]) -> None:
         """Makes all calls. Unless failures are tolerated the first one stops the rest."""
@@ -53,6 +80,7 @@ class Calls:
         threads = Threads(max(1, workers))
         caller = make_caller(threads)
         self._shared = self.intake.values()
+        await caller.on_begin()
         pending = iter(range(len(self.records)))
         try:
             if is_async or settings.timeout is not None:
@@ -62,12 +90,18 @@ class Calls:
         finally:
             caller.stop.set()
             threads.close()
+        if self._done < len(self.records) and (self.tolerant or self.error is None):
+            raise asyncio.CancelledError("somebody cancelled the tasks of its calls")
 
     async def _run_on_loop(self, caller: Caller, pending: Iterator[int], workers: int) -> None:
         async def work() -> None:
             for index in pending:
-                outcome = await caller.call(partial(self._values, index), partial(self._receive, index=index))
-                self._keep(index, outcome, caller)
+                try:
+                    outcome = await caller.call(partial(self._values, index), partial(self._receive, index=index))
+                    self._keep(index, outcome, caller)
+                except BaseException:
+                    caller.stop.set()  # else the others would take being cancelled for a failure of their own
+                    raise
                 if caller.stop.is_set():
                     raise _StoppedError
 
@@ -86,7 +120,10 @@ class Calls:
             self._keep(index, outcome, caller)
 
     def _values(self, index: int) -> Values:
-        return {**self._shared, self.inlet.argument.name: self.inlet.one(self.records[index])}
+        shared = self.intake.values() if index in self._begun else self._shared  # a try that failed may have changed it
+        if self.intake.step.settings.retries:
+            self._begun.add(index)
+        return {**shared, self.inlet.argument.name: self.inlet.one(self.records[index])}
 
     def _receive(self, value: object, index: int) -> list[Made]:
         return self.outlet.receive(value, Call(index, len(self.records)))
@@ -100,13 +137,16 @@ class Calls:
             if outcome.error is None:
                 self.made[index] = outcome.value
             else:
-                if not self.failures or index < self._failed_index:
-                    self.error, self._failed_index = outcome.error, index
-                self.failures += 1
+                self.failed[index] = outcome.error
         if outcome.error is not None and not self.tolerant:
             caller.stop.set()
         if done % max(1, total // 100) == 0 or done == total:
             self.on_progress(done, total)
+
+
+def _line(error: BaseException, where: str) -> str:
+    told = describe(error).partition("\n")[0]
+    return f"{told} ({where})" if where else told
 
 
 class _StoppedError(Exception):

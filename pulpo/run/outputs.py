@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pulpo.compile.flow import Output
 from pulpo.errors import RunError
@@ -13,6 +13,22 @@ from pulpo.run.batch import Made, joined
 from pulpo.run.codec import Codec, WrongRecordError
 from pulpo.store.base import Record
 from pulpo.store.values import record_id
+
+
+def check_key(codec: Codec, data: Mapping[str, Any]) -> None:
+    """Whether each field of the natural key has a value: without one, records that have nothing in common would be one.
+
+    Raises:
+        WrongRecordError: One is None.
+    """
+    for field in codec.key:
+        value: Any = data.get(field)
+        if value is None and field not in data:
+            value = data
+            for part in field.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            raise WrongRecordError(field, "it is part of the key and can't be None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,7 @@ class Outlet(NamedTuple):
             )
         try:
             record, data = codec.checked(value)
+            check_key(codec, data)
         except WrongRecordError as error:
             raise self._wrong(codec, value, error, where) from error
         identity = codec.identity(data) or record_id(self.root, self.operation, *path)

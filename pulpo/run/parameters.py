@@ -57,16 +57,19 @@ def _listing(names: Iterable[str]) -> str:
     return f"it has: {listed}" if listed else "it has none"
 
 
-def arguments(functions: Mapping[str, Callable[..., Any]], steps: Iterable[Step], assigned: Assigned) -> Assigned:
+def arguments(
+    functions: Mapping[str, Callable[..., Any]], steps: Iterable[Step], assigned: Assigned, names: Mapping[tuple[str, str], str]
+) -> Assigned:
     """The arguments that are no records, by operation and name: values made to fit the function's own annotations.
 
-    A parameter without a value is left to the function's default, or takes the manifest's where the function has none.
+    A parameter without a value is left to the function's default, or takes the manifest's where the function has none. `names`
+    has the flow's own name of each operation's parameter.
 
     Raises:
         UsageError: Values are missing or do not fit; all of them are in the one message.
     """
     problems: list[str] = []
-    missing: list[str] = []
+    missing: list[tuple[str, str]] = []
     result: Assigned = {}
     for step in steps:
         if not step.parameters and not step.parameter_objects:
@@ -74,15 +77,13 @@ def arguments(functions: Mapping[str, Callable[..., Any]], steps: Iterable[Step]
             continue
         values = assigned.get(step.operation, {})
         signature = inspect.signature(functions[step.operation])
-        missing += [f"{step.operation}.{p.name}" for p in step.parameters if _is_missing(p, values, signature)]
+        missing += [(step.operation, p.name) for p in step.parameters if _is_missing(p, values, signature)]
         if not missing:
             result[step.operation] = _fitted(step, functions[step.operation], values, signature, problems)
     if missing:
         raise UsageError(
-            f"parameters without a value: {', '.join(missing)}",
-            hint=" ".join(
-                f"--param {name.rsplit('.', 1)[-1]}=…" for name in dict.fromkeys(m.rsplit(".", 1)[-1] for m in missing)
-            ),
+            f"parameters without a value: {', '.join(map('.'.join, missing))}",
+            hint=" ".join(f"--param {name}=…" for name in dict.fromkeys(names.get(m, ".".join(m)) for m in missing)),
         )
     if problems:
         raise UsageError("\n".join(problems))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pulpo.compile.flow import Argument
 from pulpo.manifest.model import Mode
 from pulpo.run.batch import Batch, Made
-from pulpo.run.call import Caller
+from pulpo.run.call import Caller, OnBegin
 from pulpo.run.codec import Codec
 from pulpo.run.events import Event, Listener
 from pulpo.run.failure import describe
@@ -25,10 +25,6 @@ from pulpo.store.base import Store
 Sources = Callable[[str], "list[Made] | None"]
 
 
-#: Plain calls are cancelled by their task, not by a flag.
-_NEVER = threading.Event()
-
-
 @dataclass(slots=True)
 class Result:
     """What came of a step: what it made, or the error that it failed with."""
@@ -40,6 +36,8 @@ class Result:
     #: Calls that failed and were dropped; `error` is then that of the first.
     failures: int = 0
     error: BaseException | None = None
+    #: What to say of the error, or of those of several calls, where that is more than the error itself says.
+    explanation: str | None = None
     failed: bool = False
     cache_key: str | None = None
     reused_from: str | None = None
@@ -55,11 +53,15 @@ class Performer:
     #: Inputs from outside, as far as they were loaded before the run began.
     given: Mapping[Slot, Given]
     threads: Threads
+    #: For work of the engine's own.
+    checking: Threads
+    #: Set when the run is cancelled.
+    ending: threading.Event
     run: str
     tell: Listener | None
 
-    async def perform(self, ready: ReadyStep, sources: Sources) -> Result:
-        """Does the step.
+    async def perform(self, ready: ReadyStep, sources: Sources, on_begin: OnBegin) -> Result:
+        """Does the step; `on_begin` is awaited when a call can begin.
 
         Raises:
             NothingComesError: A parameter needs a record and there is none.
@@ -68,12 +70,13 @@ class Performer:
         intake = await self._intake(ready, sources)
         intake.check()
         if ready.step.settings.cached:
-            return await self._cached(ready, intake)
-        return await self._call(ready, intake)
+            return await self._cached(ready, intake, on_begin)
+        return await self._call(ready, intake, on_begin)
 
     async def _intake(self, ready: ReadyStep, sources: Sources) -> Intake:
         step = ready.step
         put_out = {output.model for output in step.outputs}
+        again = bool(step.settings.retries)  # a try that failed may have changed what it was given
         inlets = []
         for argument in step.arguments:
             slot = (step.operation, argument.name)
@@ -83,40 +86,49 @@ class Performer:
                 given = self.given[slot]
             else:
                 given = await self.search.through_the_store(step.operation, argument)
-            inlets.append(Inlet(argument, given, self.codecs[argument.model], copied=argument.model in put_out))
+            inlets.append(Inlet(argument, given, self.codecs[argument.model], copied=again or argument.model in put_out))
         return Intake(step, ready.parameters, inlets)
 
-    async def _cached(self, ready: ReadyStep, intake: Intake) -> Result:
-        key = await self.threads.call(lambda: cache_key(intake))
+    async def _cached(self, ready: ReadyStep, intake: Intake, on_begin: OnBegin) -> Result:
+        key = await self.checking.call(lambda: cache_key(intake))
         found = await of_cache(self.store, ready.step, key, self.codecs)
         if found is not None:
             return Result(found.made, taken=intake.taken(), cache_key=key, reused_from=found.run)
-        return await self._call(ready, intake, key)
+        return await self._call(ready, intake, on_begin, key)
 
-    async def _call(self, ready: ReadyStep, intake: Intake, key: str | None = None) -> Result:
+    async def _call(self, ready: ReadyStep, intake: Intake, on_begin: OnBegin, key: str | None = None) -> Result:
         mapped = intake.mapped
         if mapped is not None:
-            return await self._map(ready, intake, mapped, key)
-        outcome = await self._caller(ready, self.threads, _NEVER).call(intake.values, ready.outlet.receive)
+            return await self._map(ready, intake, mapped, on_begin, key)
+        outcome = await self._caller(ready, self.threads, on_begin, self.ending).call(intake.values, ready.outlet.receive)
         if outcome.error is not None:
             return Result([], outcome.attempts, intake.taken(), error=outcome.error, failed=True)
         return Result(outcome.value, outcome.attempts, intake.taken(), cache_key=key)
 
-    async def _map(self, ready: ReadyStep, intake: Intake, mapped: Inlet, key: str | None) -> Result:
+    async def _map(self, ready: ReadyStep, intake: Intake, mapped: Inlet, on_begin: OnBegin, key: str | None) -> Result:
         tolerant = ready.step.settings.on_error == "skip"
         calls = Calls(ready.outlet, intake, mapped, tolerant, self._on_progress(ready))
-        await calls.run(lambda threads: self._caller(ready, threads, threading.Event()))
+        await calls.run(lambda threads: self._caller(ready, threads, on_begin, threading.Event()))
         failed = calls.error is not None and not tolerant
         made = [] if failed else ready.outlet.merged(calls.made)
-        return Result(made, calls.attempts, intake.taken(), calls.failures, calls.error, failed, None if calls.failures else key)
+        return Result(
+            made,
+            calls.attempts,
+            intake.taken(),
+            failures=len(calls.failed) if tolerant else 0,
+            error=calls.error,
+            explanation=calls.explanation(),
+            failed=failed,
+            cache_key=None if calls.failed else key,
+        )
 
-    def _caller(self, ready: ReadyStep, threads: Threads, stop: threading.Event) -> Caller:
+    def _caller(self, ready: ReadyStep, threads: Threads, on_begin: OnBegin, stop: threading.Event) -> Caller:
         operation = ready.step.operation
 
         def on_retry(attempt: int, error: BaseException) -> None:
             self._tell_from_anywhere(Event("retried", self.run, operation, describe(error), attempt=attempt))
 
-        return Caller(ready.function, threads, on_retry, stop)
+        return Caller(ready.function, threads, self.checking, on_retry, on_begin, stop, self.ending)
 
     def _on_progress(self, ready: ReadyStep) -> Callable[[int, int], None]:
         def on_progress(done: int, total: int) -> None:

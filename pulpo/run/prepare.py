@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
-from pulpo.compile.flow import Step
+from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.errors import UsageError
 from pulpo.manifest.model import ModelSpec
 from pulpo.run import beanie
@@ -16,6 +18,8 @@ from pulpo.run.outputs import Outlet
 from pulpo.run.parameters import Assigned, arguments
 
 T = TypeVar("T")
+
+_NOT_BY_NAME = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 
 
 class ReadyStep(NamedTuple):
@@ -43,16 +47,18 @@ async def codecs_of(steps: Sequence[Step], models: Mapping[str, ModelSpec]) -> d
 
 
 def ready_steps(
-    in_order: Sequence[Step], codecs: Mapping[str, Codec], assigned: Assigned, *, run: str, root: str, skipped: Collection[str]
+    flow: FlowDefinition, codecs: Mapping[str, Codec], assigned: Assigned, *, run: str, root: str, skipped: Collection[str]
 ) -> dict[str, ReadyStep]:
     """The steps of a flow, but those `skipped`, ready to be called; their functions are imported.
 
     Raises:
-        UsageError: Functions can't be imported, or parameters are missing or do not fit.
+        UsageError: Functions can't be imported or no longer take what the lock says, or parameters are missing or do not fit.
     """
-    steps = {step.operation: step for step in in_order if step.operation not in skipped}
+    steps = {step.operation: step for step in flow.steps() if step.operation not in skipped}
     functions = _each(list(steps), lambda name: _function(steps[name]))
-    values = arguments(functions, steps.values(), assigned)
+    _check_signatures(steps, functions)
+    names = {target: parameter.name for parameter in flow.parameters for target in parameter.targets}
+    values = arguments(functions, steps.values(), assigned, names)
     return {
         name: ReadyStep(
             step,
@@ -83,6 +89,35 @@ def _spec(name: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
     if spec is None or spec.entrypoint is None:
         raise UsageError(f"the manifest does not say where the class of this model is: {name}", hint="run `pulpo lock`")
     return spec
+
+
+def _check_signatures(steps: Mapping[str, Step], functions: Mapping[str, Callable[..., Any]]) -> None:
+    stale = {name: _not_taken(step, functions[name]) for name, step in steps.items()}
+    lines = [f"the code of {name} no longer takes: {', '.join(unknown)}" for name, unknown in stale.items() if unknown]
+    if lines:
+        raise UsageError("\n".join(lines), hint="run `pulpo lock`")
+
+
+def _not_taken(step: Step, function: Callable[..., Any]) -> list[str]:
+    """The arguments by name that the lock would call the function with, and that it does not have."""
+    given = [argument.name for argument in step.arguments]
+    given += [parameter.name for parameter in step.parameters if parameter.argument is None]
+    given += [name for name, _ in step.parameter_objects]
+    if not given or (type(function) is FunctionType and not vars(function) and set(given) <= set(_by_name(function))):
+        return []
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of what is written in C nobody knows
+        return []
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    return [name for name in given if name not in parameters or parameters[name].kind in _NOT_BY_NAME]
+
+
+def _by_name(function: FunctionType) -> tuple[str, ...]:
+    """The names of its parameters that can be given by name; much faster than its signature."""
+    code = function.__code__
+    return code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
 
 
 def _function(step: Step) -> Callable[..., Any]:

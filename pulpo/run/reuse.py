@@ -23,15 +23,17 @@ class Reused:
 
     run: str
     made: list[Made]
+    #: Why it was skipped there, where that is all that there was to do.
+    skipped: str | None = None
 
 
 async def of_resumed(store: Store, earlier: RunRecord, steps: Sequence[Step], changed: Collection[str]) -> dict[str, Reused]:
     """The steps of a flow, given in order, that the earlier run has done; without their records.
 
     A step is one of them if it completed there (or was reused), has the same entrypoint and outputs, is not `changed`, and
-    everything that it waits for is one of them too.
+    everything that it waits for is one of them too. So is one that was skipped because nothing came in.
     """
-    done = {step.operation: step for step in earlier.steps if step.state in (State.COMPLETED, State.REUSED)}
+    done = {step.operation: step for step in earlier.steps if step.state in (State.COMPLETED, State.REUSED, State.SKIPPED)}
     outputs = await output_ids(store, earlier)
     reused: dict[str, Reused] = {}
     for step in steps:
@@ -39,12 +41,55 @@ async def of_resumed(store: Store, earlier: RunRecord, steps: Sequence[Step], ch
         if (
             old is not None
             and old.entrypoint == step.entrypoint
-            and len(old.outputs) == len(step.outputs)
+            and (old.state is State.SKIPPED or len(old.outputs) == len(step.outputs))
             and step.operation not in changed
             and all(name in reused for name in step.after)
         ):
-            reused[step.operation] = Reused(old.reused_from or earlier.id, _made(step, outputs[step.operation]))
+            run = old.reused_from or earlier.id
+            if old.state is State.SKIPPED:  # as all that it waits for was done: because nothing came in
+                reused[step.operation] = Reused(run, [], skipped=old.error or "skipped")
+            else:
+                reused[step.operation] = Reused(run, _made(step, outputs[step.operation]))
     return reused
+
+
+async def still_standing(
+    store: Store, steps: Sequence[Step], reused: Mapping[str, Reused], codecs: Mapping[str, Codec]
+) -> dict[str, Reused]:
+    """Those of the reused steps, given those of the whole flow in order, that needn't be run again for the sake of an updater.
+
+    The store has one version of a record. Where an updater will run and somebody, most likely that updater itself, has stored
+    the records since that it takes, they are not what its producer made: the producer is run again, and all that comes after.
+    """
+    standing = dict(reused)
+    while gone := await _moved_on(store, [step for step in steps if step.operation not in standing], standing, codecs):
+        for step in steps:
+            if step.operation in gone or not gone.isdisjoint(step.after):
+                gone.add(step.operation)
+                standing.pop(step.operation, None)
+    return standing
+
+
+async def _moved_on(store: Store, running: Sequence[Step], reused: Mapping[str, Reused], codecs: Mapping[str, Codec]) -> set[str]:
+    """The reused steps from which an updater that will run takes records that are others by now."""
+    taken = {
+        (source, argument.model)
+        for step in running
+        for argument in step.arguments
+        if any(output.model == argument.model for output in step.outputs)
+        for source in argument.sources
+        if source in reused
+    }
+    return {
+        operation
+        for operation, model in sorted(taken)
+        for made in reused[operation].made
+        if made.model == model and await _has_moved_on(store, made, codecs[model], operation)
+    }
+
+
+async def _has_moved_on(store: Store, made: Made, codec: Codec, by: str) -> bool:
+    return any(row.operation != by for row in await load(store, codec.collection, made.ids))
 
 
 def _made(step: Step, outputs: Sequence[list[str]]) -> list[Made]:

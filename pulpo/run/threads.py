@@ -60,6 +60,8 @@ class Threads:
         self._size = size
         self._loop = asyncio.get_running_loop()
         self._home = threading.get_ident()
+        #: To be held while a call is made by whoever wants to know when it begins: no call then waits for a thread.
+        self.slots = asyncio.Semaphore(size)
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
@@ -107,6 +109,8 @@ class Threads:
 
     def _leave(self, job: _Job) -> None:
         with self._lock:
+            if job.stage is _Stage.LEFT:
+                return
             if job.stage is _Stage.RUNNING:
                 self._threads -= 1
             job.stage = _Stage.LEFT
@@ -123,7 +127,7 @@ class Threads:
             with self._lock:
                 if job.stage is _Stage.LEFT:
                     return
-                job.stage = _Stage.QUEUED
+                job.stage = _Stage.LEFT
                 self._open -= 1
 
     def _run(self, job: _Job) -> None:

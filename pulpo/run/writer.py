@@ -16,6 +16,9 @@ from pulpo.store.base import Record, Store
 #: Seconds that what is finished waits for more before it is stored.
 LINGER = 0.1
 
+#: Rows that wait to be stored, above which steps wait before they make more.
+ROOM = 50_000
+
 
 class Ledger(Protocol):
     """Who knows the steps."""
@@ -38,6 +41,8 @@ class Writer:
         self._ledger = ledger
         self._finished: list[Finished] = []
         self._rows = 0
+        #: Rows that a flush is storing.
+        self._leaving = 0
         self._changed: dict[str, None] = {}
         self._waiting: list[asyncio.Future[None]] = []
         self._some = asyncio.Event()
@@ -57,6 +62,11 @@ class Writer:
         if self._rows >= BATCH:
             self._now.set()
         self._some.set()
+
+    async def has_room(self) -> None:
+        """Waits while too much is waiting to be stored. Raises as `drain`."""
+        while self._rows + self._leaving > ROOM:
+            await self.drain()
 
     async def drain(self) -> None:
         """Waits until everything told so far is stored.
@@ -100,7 +110,8 @@ class Writer:
         timer.cancel()
 
     async def _flush(self) -> None:
-        finished, self._finished, self._rows = self._finished, [], 0
+        finished, self._finished = self._finished, []
+        self._leaving, self._rows = self._rows, 0
         changed, self._changed = self._changed, {}
         outputs: list[Record] = []
         outcomes = await store_made(self._store, finished)
@@ -110,7 +121,9 @@ class Writer:
             if isinstance(outcome, Exception):
                 continue
             for position, made in enumerate(item.made):
+                made.rows = []  # whoever takes the records needs no rows
                 outputs += output_records(self._run, item.operation, position, made.model, made.ids)
+        self._leaving = 0
         if outputs:
             await upsert(self._store, OUTPUTS, outputs)
         later = {item.operation for item in self._finished}  # done by now, but their records are not stored yet

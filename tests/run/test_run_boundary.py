@@ -10,6 +10,8 @@ import pydantic
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from pulpo.errors import UsageError
+from pulpo.run.inputs import InputChoice
 from tests.run.workshop import Job, Mode, Output, many, step_of, takes, told
 
 
@@ -236,3 +238,22 @@ async def test_a_parameter_left_to_its_default_is_fine(project):
     project.step("b.clean", clean, takes("job", "Job", sources=["a.fetch"]), out="Clean")
     assert (await project.run()).ok
     assert await project.data("Clean") == [{"url": "an", "salary": 0}]
+
+
+class Place(BaseModel):
+    country: str
+    code: str | None = None
+
+
+async def test_a_record_without_a_value_in_its_key_is_refused(project):
+    project.model(Place, key=["country", "code"])
+    project.step("a.make", lambda: [Place(country="at", code="1"), Place(country="de")], out=many("Place"))
+    project.step("b.see", told(id), takes("places", "Place", Mode.ALL))
+    run = await project.run("a.make")
+    assert step_of(run, "a.make").error == (
+        "a.make returned a Place whose field code is wrong: it is part of the key and can't be None "
+        "(record 2 of 2, country='de', code=None)"
+    )
+    with pytest.raises(UsageError) as caught:
+        await project.run("b.see", inputs={"Place": InputChoice("file", "places.json", [{"country": "de"}])})
+    assert caught.value.message == ("record 1 of 1 in places.json is no Place: code: it is part of the key and can't be None")

@@ -103,7 +103,7 @@ async def test_a_call_that_takes_too_long_fails(project, is_async, mapped):
     async with asyncio.timeout(5):
         run = await project.run()
     release.set()
-    assert step_of(run, "b.slow").error == "took longer than 0.05 s"
+    assert step_of(run, "b.slow").error == "took longer than 0.05 s" + (" (record 1 of 1, url='a')" if mapped else "")
     assert states(run)["b.slow"] == "failed"
 
 
@@ -143,7 +143,11 @@ async def test_records_whose_call_fails_are_dropped_and_counted_with_on_error_sk
     step = step_of(run, "b.clean")
     assert run.ok
     assert (step.state, step.failures, step.counts["Clean"].made) == ("completed", 4, 6)
-    assert step.error.startswith("ValueError: bad 0\n")
+    first, *rest = step.error.splitlines()
+    assert first == "ValueError: bad 0 (record 1 of 10, url='0')"
+    assert [line for line in rest if not line.startswith(" ")] == [
+        f"ValueError: bad {n} (record {n + 1} of 10, url='{n}')" for n in (3, 6, 9)
+    ]
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -291,9 +295,10 @@ async def test_nothing_that_comes_after_an_unstored_step_and_is_not_done_is_run(
     assert step_of(run, "c.flush").error == "skipped: a.bad did not complete"
 
 
-async def test_a_listener_that_fails_ends_the_run_and_not_silently(project):
+@pytest.mark.parametrize("kind", ["started", "finished"])
+async def test_a_listener_that_fails_ends_the_run_and_not_silently(project, kind):
     def listen(event):
-        if event.kind == "finished":
+        if event.kind == kind:
             raise RuntimeError("no more")
 
     project.step("a.one", lambda: None)
@@ -326,3 +331,136 @@ async def test_an_operation_that_ignores_being_cancelled_starts_nothing_more(pro
     assert run.state == "cancelled"
     assert states(await get_run(project.store, run.id)) == {"a.stubborn": "completed", "b.next": "cancelled"}
     assert ran == []
+
+
+async def test_a_failed_call_for_a_record_says_which_and_is_not_counted_as_dropped(project):
+    def clean(job):
+        raise ValueError(f"no {job.url}")
+
+    project.step("a.fetch", lambda: [Job(url=str(i)) for i in range(10)], out=many("Job"))
+    project.step("b.clean", clean, takes("job", "Job", Mode.EACH, ["a.fetch"]), out="Clean", concurrency=1)
+    step = step_of(await project.run(), "b.clean")
+    assert step.error.splitlines()[0] == "ValueError: no 0 (record 1 of 10, url='0')"
+    assert (step.state, step.failures) == ("failed", 0)
+
+
+async def test_of_many_dropped_records_ten_are_told_of(project):
+    project.step("a.fetch", lambda: [Job(url=str(i)) for i in range(30)], out=many("Job"))
+    project.step("b.clean", lambda job: 1 / 0, takes("job", "Job", Mode.EACH, ["a.fetch"]), on_error="skip")
+    step = step_of(await project.run(), "b.clean")
+    told_of = [line for line in step.error.splitlines() if not line.startswith(" ")]
+    assert len(told_of) == 11
+    assert told_of[9] == "ZeroDivisionError: division by zero (record 10 of 30, url='9')"
+    assert told_of[10] == "… and 20 more"
+    assert step.failures == 30
+
+
+async def test_a_message_is_cut_and_can_do_nothing_to_a_terminal_or_a_store(project):
+    def long():
+        raise ValueError("x" * 20_000_000)
+
+    def colourful():
+        raise ValueError("\x1b[31mred\x07\nand \ud800 no text")
+
+    project.step("a.long", long)
+    project.step("a.colourful", colourful)
+    run = await project.run()
+    error = step_of(run, "a.long").error.splitlines()[0]
+    assert error.endswith("x… (20000012 characters)")
+    assert len(error) < 8_100
+    assert step_of(run, "a.colourful").error.startswith("ValueError: \\x1b[31mred\\x07\nand \\ud800 no text\n")
+    assert await get_run(project.store, run.id) == run
+
+
+async def test_the_errors_of_a_run_are_cut_all_together(project):
+    for i in range(20):
+        project.step(f"a.bad{i:02}", lambda i=i: {}[str(i) * 7_000])
+    run = await project.run()
+    assert len(run.error) < 66_000
+    assert run.error.rpartition("\n\n")[2] == "… and 11 more errors: see the steps"
+
+
+async def test_an_error_names_what_is_in_a_group_and_what_caused_it(project):
+    def group():
+        raise ExceptionGroup("several", [ValueError("the real reason"), ExceptionGroup("inner", [OSError("disk")] * 6)])
+
+    def caused():
+        try:
+            raise KeyError("user")
+        except KeyError as error:
+            raise RuntimeError("no such user") from error
+
+    project.step("a.group", group)
+    project.step("a.caused", caused)
+    run = await project.run()
+    lines = step_of(run, "a.group").error.splitlines()
+    assert lines[:7] == [
+        "ExceptionGroup: several (2 sub-exceptions)",
+        "  ValueError: the real reason",
+        *["  OSError: disk"] * 4,
+        "  … and 2 more",
+    ]
+    lines = step_of(run, "a.caused").error.splitlines()
+    assert lines[0] == "RuntimeError: no such user"
+    assert lines[2] == "caused by: KeyError: 'user'"
+    assert len(lines) == 4
+
+
+async def test_an_endless_recursion_leaves_a_short_error(project):
+    def again():
+        again()
+
+    project.step("a.again", again)
+    assert len(step_of(await project.run(), "a.again").error.splitlines()) == 22
+
+
+async def test_an_operation_that_deletes_the_current_directory_only_fails(project, tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def delete():
+        folder.rmdir()
+        raise ValueError("all gone")
+
+    project.step("a.delete", delete)
+    assert step_of(await project.run(), "a.delete").error.startswith("ValueError: all gone\n")
+
+
+async def test_what_can_not_be_stored_keeps_the_stores_hint(project):
+    class Refusal:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        async def upsert_many(self, collection, rows):
+            if collection.name == "job":
+                raise StoreError("the disk is full", hint="free some space")
+            return await store.upsert_many(collection, rows)
+
+    store, project.store = project.store, Refusal()
+    project.step("a.make", lambda: Job(url="a"), out="Job")
+    error = step_of(await project.run(), "a.make").error
+    assert error == "what it made can't be stored: the disk is full\n  hint: free some space"
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_each_try_gets_records_that_the_failed_one_has_not_changed(project, mapped, is_async):
+    seen = []
+
+    def change(job, jobs):
+        seen.append((job.salary, [one.salary for one in jobs]))
+        job.salary += 1
+        jobs[0].salary += 1
+        if len(seen) == 1:
+            raise ValueError("half way")
+
+    async def asynchronous(job, jobs):
+        change(job, jobs)
+
+    project.step("a.fetch", lambda: [Job(url="a")], out=many("Job"))
+    job = takes("job", "Job", Mode.EACH if mapped else Mode.ONE, ["a.fetch"])
+    jobs = takes("jobs", "Job", Mode.ALL, ["a.fetch"])
+    project.step("b.change", asynchronous if is_async else change, job, jobs, retries=1, retry_delay=0)
+    assert (await project.run()).ok
+    assert seen == [(0, [0])] * 2

@@ -212,3 +212,18 @@ async def test_many_records_come_back_in_order_across_chunks(project):
     assert step_of(run, "a.fetch").outputs == (count,)
     assert (await project.run("b.see")).ok
     assert [note.text for note in got] == [str(i) for i in range(count)]
+
+
+async def test_of_records_of_a_file_with_one_key_the_last_counts(project):
+    got = []
+    project.step("b.see", told(got.append), takes("jobs", "Job", Mode.ALL))
+    records = [{"url": "a", "salary": 1}, {"url": "b"}, {"url": "a", "salary": 2}]
+    assert (await project.run(inputs={"Job": InputChoice("file", "jobs.json", records)})).ok
+    assert got == [[Job(url="a", salary=2), Job(url="b")]]
+
+
+async def test_equal_records_of_a_file_are_several_where_the_model_has_no_key(project):
+    got = []
+    project.step("b.see", told(got.append), takes("notes", "Note", Mode.ALL))
+    assert (await project.run(inputs={"Note": InputChoice("file", "notes.json", [{"text": "a"}] * 2)})).ok
+    assert got == [[Note(text="a")] * 2]

@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 from pydantic import BaseModel
 
+from pulpo.compile.flow import FlowParameter
 from pulpo.errors import UsageError
+from pulpo.run.inline import execute
 from tests.run.workshop import Job, Parameter, step_of, takes, told
 
 
@@ -114,3 +116,31 @@ async def test_a_default_that_is_a_model_is_only_a_value(project):
 
     project.step("a.fetch", fetch, out="Job", parameters=[Parameter("job", {}, None)])
     assert step_of(await project.run(), "a.fetch").counts["Job"].made == 1
+
+
+async def test_a_missing_value_is_asked_for_by_the_flows_own_name(project):
+    for name in ("c.one", "d.one", "d.two"):
+        project.step(name, lambda limit: None, parameters=["limit"])
+    names = {"c.one.limit": ("c.one", "limit"), "d.one.limit": ("d.one", "limit"), "two.limit": ("d.two", "limit")}
+    flow = project.flow()
+    flow = dataclasses.replace(flow, parameters=tuple(FlowParameter(name, (target,), {}) for name, target in names.items()))
+    with pytest.raises(UsageError) as caught:
+        await execute(flow, models=project.models, store=project.store, parameters={"c.one.limit": 1})
+    assert caught.value.hint == "--param d.one.limit=… --param two.limit=…"
+    done = await execute(flow, models=project.models, store=project.store, parameters=dict.fromkeys(names, 1))
+    assert done.ok
+
+
+async def test_code_that_no_longer_takes_what_the_lock_says_is_found_before_anything_runs(project):
+    ran = []
+    project.step("a.make", lambda: ran.append(1) or Job(url="a"), out="Job", parameters=[Parameter("limit", {}, 3)])
+    project.step("b.see", lambda job, /: None, takes("job", "Job", sources=["a.make"]), parameters=[Parameter("x", {}, 3)])
+    project.step("b.any", lambda **anything: None, takes("job", "Job", sources=["a.make"]))
+    with pytest.raises(UsageError) as caught:
+        await project.run()
+    assert caught.value.message.splitlines() == [
+        "the code of a.make no longer takes: limit",
+        "the code of b.see no longer takes: job, x",
+    ]
+    assert caught.value.hint == "run `pulpo lock`"
+    assert ran == []

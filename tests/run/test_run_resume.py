@@ -17,9 +17,9 @@ from pulpo.run.history import get_run, list_runs
 from pulpo.run.inline import execute
 from pulpo.run.inputs import InputChoice
 from pulpo.run.record import State
-from pulpo.store.base import Collection
+from pulpo.store.base import Collection, StoreError
 from pulpo.store.sqlite import SqliteStore
-from tests.run.workshop import Job, Mode, Note, many, states, step_of, takes, told
+from tests.run.workshop import Job, Mode, Note, Output, Parameter, many, states, step_of, takes, told
 
 
 @pytest.fixture
@@ -278,6 +278,9 @@ async def test_a_killed_run_is_crashed_and_the_resumed_one_doubles_nothing(progr
     async with SqliteStore(tmp_path / "store.db") as store:
         (alive,) = await list_runs(store)
         assert alive.state == "running"
+        async with asyncio.timeout(10):
+            while step_of(await get_run(store, alive.id), "b.second").state != "running":  # noqa: ASYNC110 - a process's doing
+                await asyncio.sleep(0.01)
         process.kill()
         process.communicate()
         (run,) = await list_runs(store, state=State.CRASHED)
@@ -368,3 +371,115 @@ async def test_runs_are_listed_newest_first_and_can_be_filtered(project):
     assert [r.id for r in await list_runs(project.store, flow="pipeline", state=State.COMPLETED)] == [first.id]
     assert [r.id for r in await list_runs(project.store, limit=1)] == [third.id]
     assert await list_runs(project.store, state=State.CRASHED) == []
+
+
+@pytest.fixture
+def accounts(project):
+    """fetch → fee, which subtracts → report, which fails as long as `project.broken`; each updates or takes all records."""
+    project.broken, project.calls = True, []
+
+    def fetch():
+        project.calls.append("a.fetch")
+        return [Job(url="1", salary=100), Job(url="2", salary=200)]
+
+    def fee(jobs, by: int = 1):
+        project.calls.append("b.fee")
+        for job in jobs:
+            job.salary -= by
+        return jobs
+
+    def report(jobs):
+        project.calls.append("c.report")
+        if project.broken:
+            raise ValueError("broken")
+
+    project.step("a.fetch", fetch, out=many("Job"))
+    project.step("a.stored", lambda: None, after=["a.fetch"], models_in=["Job"])  # from here on fetch is stored
+    jobs = takes("jobs", "Job", Mode.ALL, ["a.fetch"])
+    project.step("b.fee", fee, jobs, out=many("Job"), parameters=[Parameter("by", {}, 1)], after=["a.stored"])
+    project.step("b.side", lambda jobs: project.calls.append("b.side"), takes("jobs", "Job", Mode.ALL, ["a.fetch"]))
+    project.step("c.report", report, takes("jobs", "Job", Mode.ALL, ["b.fee"]))
+    return project
+
+
+async def salaries(project):
+    return [record["salary"] for record in sorted(await project.data("Job"), key=lambda record: record["url"])]
+
+
+async def test_an_updater_that_runs_again_gets_what_its_producer_made_not_what_it_stored_itself(accounts):
+    first = await accounts.run()
+    assert await salaries(accounts) == [99, 199]
+    accounts.calls.clear()
+    accounts.broken = False
+    second = await accounts.run(resume=first.id, parameters={"by": 10})
+    assert second.ok
+    assert await salaries(accounts) == [90, 190]
+    assert sorted(accounts.calls) == ["a.fetch", "b.fee", "b.side", "c.report"]
+
+
+async def test_an_updater_that_is_done_is_reused_together_with_its_producer(accounts):
+    first = await accounts.run()
+    accounts.calls.clear()
+    accounts.broken = False
+    second = await accounts.run(resume=first.id)
+    assert accounts.calls == ["c.report"]
+    assert states(second)["a.fetch"] == states(second)["b.fee"] == "reused"
+    assert await salaries(accounts) == [99, 199]
+
+
+async def test_an_updater_whose_records_were_stored_and_not_its_state_updates_once(accounts):
+    store = accounts.store
+    stored = []
+
+    class Dying:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        async def upsert_many(self, collection, rows):
+            rows = list(rows)
+            if collection.name in ("pulpo_outputs", "pulpo_steps") and stored:
+                raise StoreError("the machine is gone")
+            written = await store.upsert_many(collection, rows)
+            if collection.name == "job" and any(row.operation == "b.fee" for row in rows):
+                stored.append(len(rows))
+            return written
+
+    accounts.store = Dying()
+    with pytest.raises(StoreError, match="gone"):
+        await accounts.run()
+    accounts.store, accounts.broken = store, False
+    assert await salaries(accounts) == [99, 199]
+    (run,) = await list_runs(store)
+    again = await accounts.run(resume=run.id)
+    assert again.ok
+    assert await salaries(accounts) == [99, 199]
+
+
+async def test_of_two_updaters_in_turn_the_first_runs_again_too_where_the_second_has_stored_its_records(accounts):
+    accounts.step(
+        "b.tax",
+        lambda jobs, rate: [{"url": j.url, "salary": j.salary // rate} for j in jobs],
+        takes("jobs", "Job", Mode.ALL, ["b.fee"]),
+        out=many("Job"),
+        parameters=[Parameter("rate", {}, 3)],
+    )
+    accounts.step("c.report", lambda jobs: 1 / 0, takes("jobs", "Job", Mode.ALL, ["b.tax"]))
+    first = await accounts.run(parameters={"rate": 3})
+    assert await salaries(accounts) == [33, 66]
+    await accounts.run(resume=first.id, parameters={"rate": 9})
+    assert await salaries(accounts) == [11, 22]
+
+
+async def test_what_was_done_behind_a_step_that_had_nothing_to_do_is_not_done_again(project):
+    sent = []
+    project.step("a.fetch", lambda: None, out=Output("Job", optional=True))
+    project.step("b.clean", lambda job: job, takes("job", "Job", sources=["a.fetch"]), out=Output("Clean"))
+    project.step("c.send", lambda jobs: sent.append(len(jobs)), takes("jobs", "Clean", Mode.ALL, ["b.clean"]))
+    project.step("d.fail", lambda: 1 / 0, after=["c.send"])
+    first = await project.run()
+    second = await project.run(resume=first.id)
+    third = await project.run(resume=second.id)
+    assert sent == [0]
+    for run in (second, third):
+        assert states(run) == {"a.fetch": "reused", "b.clean": "skipped", "c.send": "reused", "d.fail": "failed"}
+        assert step_of(run, "b.clean").error == "skipped: no Job came in for job"
