@@ -21,6 +21,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from pulpo.store.base import StoreError
@@ -128,7 +129,21 @@ def record_id(*key: object) -> str:
 
     They are the first 96 bits of a SHA-256 digest, and so can be an ObjectId of MongoDB too.
     """
-    return hashlib.sha256(to_json(list(key)).encode()).hexdigest()[:_ID_DIGITS]
+    text = _plain_key(key) or to_json(list(key))
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def _plain_key(key: Sequence[object]) -> str | None:
+    """What `to_json` gives for a key of ASCII strings and integers, in a tenth of its time; None for any other."""
+    parts = []
+    for part in key:
+        if type(part) is str and part.isascii() and "\0" not in part:
+            parts.append(encode_basestring(part))
+        elif type(part) is int and _MIN_INT <= part <= _MAX_INT:
+            parts.append(str(part))
+        else:
+            return None
+    return f"[{','.join(parts)}]"
 
 
 def utc(moment: datetime) -> datetime:

@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import hashlib
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pydantic import BaseModel, HttpUrl
 
 from pulpo.store.base import Sort, StoreError
 from pulpo.store.cursor import make_cursor, read_cursor
-from pulpo.store.values import canonical, decode, encode, field_name_problem, from_iso, now, record_id, to_iso
+from pulpo.store.values import canonical, decode, encode, field_name_problem, from_iso, now, record_id, to_iso, to_json
 
 UTC = dt.UTC
 BERLIN = dt.timezone(dt.timedelta(hours=2))
@@ -293,3 +294,14 @@ def test_whatever_else_is_given_as_a_cursor_is_refused(text: str) -> None:
 def test_a_forged_cursor_is_refused(content: Any) -> None:
     with pytest.raises(StoreError, match="cursor"):
         read_cursor(base64.urlsafe_b64encode(json.dumps(content).encode()).decode(), [Sort("_id")])
+
+
+@given(
+    st.lists(
+        st.text() | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.none() | st.floats(allow_nan=False),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_plain_keys_have_the_ids_that_their_canonical_form_gives(key):
+    assert record_id(*key) == hashlib.sha256(to_json(key).encode()).hexdigest()[:24]
