@@ -29,11 +29,14 @@ def _fresh_registry() -> Iterator[None]:
 
 @pytest.fixture
 def fresh_imports() -> Iterator[None]:
-    """Modules and paths that a test imports are forgotten after it."""
-    modules, path = set(sys.modules), list(sys.path)
-    yield
-    for name in set(sys.modules) - modules:
+    """A test's own modules are imported afresh, whatever others of their names were before, and forgotten after it."""
+    before, path = dict(sys.modules), list(sys.path)
+    for name in [n for n in before if n.split(".")[0] in ("jobs", "flights")]:
         del sys.modules[name]
+    yield
+    for name in set(sys.modules) - set(before):
+        del sys.modules[name]
+    sys.modules.update(before)
     sys.path[:] = path
 
 
