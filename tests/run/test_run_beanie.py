@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
+import beanie
 import pytest
 
-beanie = pytest.importorskip("beanie")
-
-from tests.run.workshop import Mode, many, step_of, takes, told  # noqa: E402
+from tests.run.workshop import Mode, many, step_of, takes, told
 
 
 @pytest.fixture
