@@ -78,3 +78,14 @@ def test_names():
         True,
         True,
     )
+
+
+def test_a_main_in_a_directory_below_belongs_to_the_project_above(write, tmp_path):
+    import subprocess
+    import sys
+
+    write("pyproject.toml", '[tool.pulpo]\nname = "shop"\n')
+    write("src/main.py", 'from pulpo import CLI, operation\n\n@operation("a.work")\ndef work() -> None: ...\n\nCLI().run()\n')
+    subprocess.run([sys.executable, "src/main.py", "lock"], cwd=tmp_path, check=True, capture_output=True)
+    assert "a.work:" in (tmp_path / "pulpo.lock.yaml").read_text()
+    assert not (tmp_path / "src" / "pulpo.lock.yaml").exists()

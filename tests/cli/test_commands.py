@@ -168,7 +168,8 @@ def test_a_flow_alone_takes_what_the_last_run_stored(jobs):
     assert "1 CleanedJobs (1 new)" in jobs("run", "parsing", "--input", "RawJobs=@raw.json").out
 
 
-def test_ctrl_c_is_recorded_and_exits_130(jobs):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_supervisors_stop_are_recorded_and_exit_130(jobs, number):
     operations = jobs.directory / "jobs" / "operations.py"
     operations.write_text(
         operations.read_text().replace(
@@ -185,7 +186,7 @@ def test_ctrl_c_is_recorded_and_exits_130(jobs):
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert process.stdout.readline().startswith("here")  # two records at once: their lines may mix
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, out + err
     assert "Traceback" not in err

@@ -256,3 +256,39 @@ def test_two_operations_of_one_name_are_reported_with_both_places(declare):
 def test_all_problems_are_reported_at_once(problems_of):
     text = "@operation\ndef f(x: Missing, y: Gone) -> Nope: ...\n@operation(retries=-1)\ndef g() -> None: ..."
     assert [code for code, _ in problems_of(text)] == ["PLP112", "PLP112", "PLP112", "PLP114"]
+
+
+def test_sets_are_written_in_one_order_whatever_their_own(operation_of):
+    entry = operation_of("@operation(tags={'c', 'a', 'b'})\ndef f(words: set[str] = {'z', 'x', 'y'}) -> None: ...")
+    assert entry["tags"] == ["a", "b", "c"]
+    assert entry["parameters"]["words"]["default"] == ["x", "y", "z"]
+
+
+def test_patterns_may_be_given_as_a_list(operation_of):
+    assert operation_of("@operation\ndef f(x: Annotated[RawJob, From(['a.*', 'b'])]) -> None: ...")["inputs"]["x"]["select"] == [
+        "a.*",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("@operation\ndef f(x: Annotated[RawJob, From]) -> None: ...", "PLP110", "From needs patterns"),
+        ("@operation\ndef f(x: Annotated[RawJob, From()]) -> None: ...", "PLP110", "From needs patterns"),
+        (
+            "@operation\ndef f(x: list[float] = [1.5, float('nan')]) -> None: ...",
+            "PLP110",
+            "the default of x can't be written down: nan has no JSON form",
+        ),
+        ("@operation(previously=5)\ndef f() -> None: ...", "PLP114", "earlier names are strings: 5"),
+        ("for n in (1, 2):\n    @operation('same', retries=n)\n    def f() -> None: ...", "PLP111", "same is declared twice"),
+        (
+            "@datamodel('Again')\n@datamodel('First')\nclass X(BaseModel):\n    a: int",
+            "PLP111",
+            "the class is declared already, as Again",
+        ),
+    ],
+)
+def test_more_of_what_can_not_be_is_said(problems_of, text, code, message):
+    assert (code, message) in problems_of(text)
