@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _GLOBAL_FLAGS = ("-q", "--quiet", "-v", "--verbose", "--no-color")
 _GLOBAL_VALUES = ("--project",)
-INTERRUPTED = 130
 
 
 def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa: PLR0911 - one for each kind of end
     """Run one command; returns its exit code: 0 fine, 1 problems, 2 usage or could not run, 130 on Ctrl-C."""
     import typer
 
+    from pulpo.cli.options import INTERRUPTED
     from pulpo.cli.typer_app import State, build
 
     state = State(cli)

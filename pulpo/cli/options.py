@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+#: The exit code of a command that was interrupted.
+INTERRUPTED = 130
+
 
 class Format(StrEnum):
     """How something is printed."""

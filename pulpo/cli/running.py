@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pulpo.errors import UsageError
+from pulpo.errors import DiagnosticsError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -49,7 +49,7 @@ def run_flow(
     from pulpo.manifest.load import load
     from pulpo.run.start import start
 
-    manifest = load(project.lock_path, file=project.lock_shown)[0]
+    manifest, document = load(project.lock_path, file=project.lock_shown)
     choices = {model: input_choice(text) for model, text in inputs.items()}
     add_to_path(project.root)
 
@@ -59,7 +59,10 @@ def run_flow(
                 manifest, store, name, part, parameters=parameters, inputs=choices, resume=resume, on_event=on_event
             )
 
-    return _with_store(project, work, on_interrupt)
+    try:
+        return _with_store(project, work, on_interrupt)
+    except DiagnosticsError as error:  # of the data flow, which knows paths but no places
+        raise DiagnosticsError([d.located(document.locate) for d in error.diagnostics]) from error
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
+from pulpo.manifest.rules import root_of
+
 _PRIMITIVES: dict[object, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -50,11 +52,9 @@ def model_schema(cls: type) -> dict[str, Any]:
         TypeError: The class has none, or is no object; the message says why.
     """
     schema = schema_of(cls)
-    root = schema
-    if "$ref" in schema:  # a model that refers to itself
-        root = schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
-    if root.get("type") != "object":
-        raise TypeError(f"its records are no objects but of type {root.get('type', 'anything')}")
+    kind = root_of(schema).get("type", "anything")
+    if kind != "object":
+        raise TypeError(f"its records are no objects but of type {kind}")
     if (secret := _secret_field(schema)) is not None:
         raise TypeError(f"its field {secret} is a secret, which would be stored as asterisks")
     schema.pop("description", None)

@@ -52,7 +52,7 @@ class Registry:
     operations: list[OperationDeclaration] = field(default_factory=list)
 
     def reset(self) -> None:
-        """Forget everything: a process that looks at several projects starts each one afresh."""
+        """Forget everything that was declared in this process."""
         self.models.clear()
         self.operations.clear()
 

@@ -343,3 +343,14 @@ def test_json_lines_may_hold_any_character(jobs):
     assert "2 CleanedJobs" in jobs("run", "parsing", "--input", "RawJobs=@raw.jsonl").out
     (jobs.directory / "bad.jsonl").write_text("{}\n\n{oops\n")
     assert "line 3 of the file" in jobs("run", "parsing", "--input", "RawJobs=@bad.jsonl", code=2).err
+
+
+def test_a_run_over_a_lock_with_a_cycle_says_where_it_is(jobs):
+    lock = jobs.directory / "pulpo.lock.yaml"
+    text = lock.read_text()
+    fetch = "    outputs: [{model: RawJobs}]\n    description: The postings of LinkedIn."
+    assert fetch in text
+    lock.write_text(text.replace(fetch, f"    after: [validate]\n{fetch}"))
+    done = jobs("run", "pipeline", code=1)
+    assert "pulpo.lock.yaml:" in done.err
+    assert "PLP206" in done.err

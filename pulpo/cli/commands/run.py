@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from pulpo.cli.options import Format, FormatOption
+from pulpo.cli.options import INTERRUPTED, Format, FormatOption
 
 if TYPE_CHECKING:
     from pulpo.cli.output import Output
     from pulpo.cli.progress import Progress
 
-#: The exit code of a command that was interrupted.
-INTERRUPTED = 130
 Texts = list[str] | None
 
 
