@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What the tests ask of Node: another validator, another YAML reader, an editor's language server.
+NODE := tests/node/node_modules/.package-lock.json
+REFERENCE := PYTHONUTF8=1 $(BIN)/python -c "import sys; from pulpo.codes.pages import reference; sys.stdout.write(reference())"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports schema golden bench spell build clean
+.PHONY: help demo test check format lint types imports schema pages codes golden bench spell build clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
@@ -16,13 +19,17 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[beanie]" --group dev
 	@touch $@
 
+$(NODE): tests/node/package-lock.json
+	npm ci --prefix tests/node --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
 demo: $(READY) ## run the flights pipeline over real data, from nothing
 	$(BIN)/pulpo --project examples/flights run pipeline
 
-test: $(READY) ## all tests
+test: $(READY) $(NODE) ## all tests
 	$(BIN)/pytest -n 2
 
-check: format lint types imports schema spell ## everything but the tests
+check: format lint types imports schema pages spell ## everything but the tests
 
 format: $(READY) ## is the code formatted?
 	$(BIN)/ruff format --check .
@@ -39,6 +46,12 @@ imports: $(READY) ## the import contract
 schema: $(READY) ## are pulpo.schema.json and schemas/ as the code makes them?
 	$(BIN)/pulpo schema --check
 
+pages: $(READY) ## is docs/diagnostics.md as the pages in pulpo/codes make it?
+	$(REFERENCE) | diff docs/diagnostics.md -
+
+codes: $(READY) ## write docs/diagnostics.md from the pages in pulpo/codes
+	$(REFERENCE) > docs/diagnostics.md
+
 golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
@@ -52,5 +65,5 @@ build: $(READY) ## the wheel, in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## remove what was made
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/.kedro
+	rm -rf $(VENV) tests/node/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/.kedro
 	find . -name __pycache__ -prune -exec rm -rf {} +

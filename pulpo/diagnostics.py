@@ -1,15 +1,18 @@
-"""One type for every problem that Pulpo reports, and the list of their codes.
+"""One type for every problem that Pulpo reports.
 
 A stage that finds problems knows *what* they are about (a path in the manifest) but not always *where* that is written:
 the same rule runs on a manifest read from a file and on one just derived from code. So a diagnostic carries the path, and
 whoever knows the file or the registry puts the place in with `located`.
+
+Every code has a page, `pulpo/codes/PLP101.md`, whose first line is its title: that is where codes are listed, and where a new
+one is added. 0xx is the file, 1xx its schema and declarations, 2xx references and data flow, 3xx drift and ownership.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,11 +33,14 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A place in a file: line and column count from 1, columns in characters."""
+    """A place in a file: lines and columns count from 1, columns in characters; it ends before `end_column`."""
 
     file: str
     line: int
     column: int = 1
+    #: Where it ends, if that is known; two places that begin alike are one.
+    end_line: int | None = field(default=None, compare=False)
+    end_column: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -97,42 +103,7 @@ def dotted(path: Path) -> str:
     return text.lstrip(".")
 
 
-#: Every code and what it says. 0xx the file, 1xx its schema and declarations, 2xx references and data flow, 3xx drift.
-CODES: dict[str, str] = {
-    "PLP001": "the lock is not there or can't be read",
-    "PLP002": "the lock is not valid YAML",
-    "PLP003": "a key stands twice in one mapping",
-    "PLP004": "the lock holds Git conflict markers",
-    "PLP005": "the lock was written by a newer Pulpo",
-    "PLP006": "a value can't be written to the lock",
-    "PLP101": "the manifest does not follow its schema",
-    "PLP102": "a name breaks the rules for names",
-    "PLP110": "a declaration is not one that Pulpo can use",
-    "PLP111": "two declarations have one name",
-    "PLP112": "an annotation can't be resolved",
-    "PLP113": "the decorator and the annotation disagree",
-    "PLP114": "a setting of a declaration has a bad value",
-    "PLP115": "a type is not a declared model",
-    "PLP116": "the thing can't be imported by its entrypoint",
-    "PLP117": "a model can't be stored",
-    "PLP118": "a module can't be imported",
-    "PLP201": "a model is used but not declared",
-    "PLP202": "an operation is named that does not exist",
-    "PLP203": "no producer for an input",
-    "PLP204": "inputs can't be matched to producers by name",
-    "PLP205": "two parameters of one operation run once per record",
-    "PLP206": "the operations form a cycle",
-    "PLP207": "an operation and a flow share a name",
-    "PLP208": "a From pattern matches no producer",
-    "PLP209": "several operations update one model",
-    "PLP210": "a flow is re-entered and was split into segments",
-    "PLP211": "two models share a collection",
-    "PLP212": "a producer makes many records where one is asked for",
-    "PLP213": "settings of a flow that does not exist",
-    "PLP214": "a schedule says nothing, or two things",
-    "PLP215": "a text looks like a credential",
-    "PLP301": "the lock is stale",
-    "PLP303": "code and lock both changed a setting",
-    "PLP304": "an operation left the code but has hand edits",
-    "PLP305": "the lock would lose comments or formatting",
-}
+def plainly(message: str) -> str:
+    """What pydantic says, in the words and the case of our messages."""
+    text = message.removeprefix("Value error, ").replace("Input should ", "must ", 1)
+    return text[:1].lower() + text[1:]

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+#: The project's own repository on GitHub, whose files schemas and messages point to.
+REPOSITORY = "pulpo/pulpocore"
+REPOSITORY_URL = f"https://github.com/{REPOSITORY}"
 #: The flow of the whole project.
 PIPELINE = "pipeline"
 MAX_SEGMENTS = 8
@@ -36,6 +39,13 @@ def operation_name_problem(name: str) -> str | None:
     if segments[0] == PIPELINE:
         return f"{PIPELINE!r} is the name of the flow of the whole project"
     return None
+
+
+def nearest_operation_name(name: str) -> str | None:
+    """A hint such as `such as scraping.fetch_all` for `scraping.Fetch-All`, or None where no valid name is near."""
+    segments = [re.sub(r"[^a-z0-9]+", "_", snake_case(segment)).strip("_") for segment in name.split(".")]
+    near = ".".join(f"{segment}_" if keyword.iskeyword(segment) else segment for segment in segments)
+    return None if operation_name_problem(near) else f"such as {near}"
 
 
 def model_name_problem(name: str) -> str | None:

@@ -25,6 +25,8 @@ class Project:
     name: str | None = None
     #: `[tool.pulpo] modules`; empty where nothing says it.
     modules: tuple[str, ...] = ()
+    #: The environment whose overlay commands merge into the manifest; None for the manifest as it stands.
+    environment: str | None = None
 
     @property
     def lock_path(self) -> Path:

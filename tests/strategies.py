@@ -85,15 +85,18 @@ def _entries(names: st.SearchStrategy[str], parts: st.SearchStrategy[Any]) -> st
 
 
 _non_empty = st.text(min_size=1, max_size=4)
+_model_settings = {
+    "description": texts,
+    "collection": identifiers,
+    "key": st.lists(_non_empty, min_size=1, max_size=2),
+    "indexes": st.lists(st.lists(_non_empty, min_size=1, max_size=2), max_size=2),
+    "tags": _tags,
+}
 models = _part(
     {},
     entrypoint=entrypoints,
     origin=st.just("manifest"),
-    description=texts,
-    collection=identifiers,
-    key=st.lists(_non_empty, min_size=1, max_size=2),
-    indexes=st.lists(st.lists(_non_empty, min_size=1, max_size=2), max_size=2),
-    tags=_tags,
+    **_model_settings,
     schema=st.fixed_dictionaries({}, optional={"type": st.just("object"), "properties": json_objects, "$defs": json_objects}),
 )
 _settings = {
@@ -133,25 +136,26 @@ operations = _part(
     **{"async": st.booleans()},
 )
 _schedules = _part({}, cron=texts, interval=_positive, rrule=texts, timezone=texts, paused=st.booleans())
-flows = _part(
-    {},
-    description=texts,
-    schedule=_schedules,
-    tags=_tags,
-    parameters=json_objects,
-    segments=st.lists(st.lists(operation_names, max_size=2), max_size=2),
-)
+_flow_settings = {"description": texts, "schedule": _schedules, "tags": _tags, "parameters": json_objects}
+flows = _part({}, segments=st.lists(st.lists(operation_names, max_size=2), max_size=2), **_flow_settings)
 services = _part(
     {},
-    image=texts,
-    command=_tags,
+    image=_non_empty,
+    command=st.lists(texts, min_size=1, max_size=2),
+    uri=_non_empty,
     environment=st.dictionaries(texts, texts, max_size=2),
     ports=_tags,
     volumes=_tags,
-    depends_on=_tags,
+    depends_on=st.lists(_non_empty, max_size=2),
 )
-_overlay = st.dictionaries(texts, json_objects, max_size=2)
-environments = _part({}, project=json_objects, models=_overlay, operations=_overlay, flows=_overlay, services=_overlay)
+environments = _part(
+    {},
+    project=_part({}, mode=st.sampled_from(["local", "docker"])),
+    models=_entries(identifiers, _part({}, **_model_settings)),
+    operations=_entries(operation_names, _part({}, **_settings)),
+    flows=_entries(operation_names, _part({}, **_flow_settings)),
+    services=_entries(texts, services),
+)
 
 
 def manifests() -> st.SearchStrategy[dict[str, Any]]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from pulpo.codes.pages import Page
     from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
     from pulpo.graph.render import GraphFormat
+    from pulpo.lock.explain import Ownership
+    from pulpo.lock.git_merge import Merge
     from pulpo.lock.update import LockResult
-    from pulpo.manifest.model import Manifest, ModelSpec, OperationSpec
+    from pulpo.manifest.model import EnvironmentSpec, Manifest, ModelSpec, OperationSpec
+    from pulpo.manifest.service import ServiceSpec
     from pulpo.run.record import RunRecord
     from pulpo.settings import Project
 
@@ -25,14 +30,18 @@ class CLI:
     failed run, for those are answers.
     """
 
-    def __init__(self, project: str | Path | None = None) -> None:
-        """The project in the directory `project`, else the one of the file that makes the object."""
+    def __init__(self, project: str | Path | None = None, *, environment: str | None = None) -> None:
+        """The project in the directory `project`, else the one of the file that makes the object.
+
+        With an `environment` all commands but `lock` work on the manifest as that has it; the command line's `--env` goes first.
+        """
         from pulpo.declare.registry import caller
 
         self._directory = Path(project) if project is not None else Path(caller(1)[1].file).parent
         #: A `main.py` makes its directory a project: it has imported what it declares.
         self._is_main = project is None
         self._project: Project | None = None
+        self.environment = environment
 
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> int:
@@ -53,31 +62,58 @@ class CLI:
                 if not self._is_main:
                     raise
                 self._project = Project(self._directory.resolve())
-        return self._project
+        return replace(self._project, environment=self.environment)
 
     def manifest(self) -> Manifest:
-        """The manifest as the lock has it."""
+        """The manifest as the lock has it, in the environment if there is one."""
         from pulpo.manifest.load import load
 
-        return load(self.project.lock_path, file=self.project.lock_shown)[0]
+        project = self.project
+        return load(project.lock_path, file=project.lock_shown, environment=project.environment)[0]
 
     def lock(
-        self, *, check: bool = False, force: bool = False, prefer: Literal["code", "manifest"] | None = None, prune: bool = False
+        self,
+        *,
+        check: bool = False,
+        prefer: Literal["code", "manifest"] | None = None,
+        paths: Sequence[str] = (),
+        prune: bool = False,
+        on_wait: Callable[[], None] | None = None,
     ) -> LockResult:
         """Write the lock from the code, unless `check`; what changed is in the result. See `pulpo.lock.update.lock`.
 
         Raises:
-            PulpoError: Declarations have errors, both sides changed a setting, or writing would lose something.
+            PulpoError: Declarations have errors, or both sides changed a setting.
         """
         from pulpo.lock.update import lock
 
-        return lock(self.project, check=check, force=force, prefer=prefer, prune=prune)
+        return lock(self.project, check=check, prefer=prefer, paths=paths, prune=prune, on_wait=on_wait)
 
-    def check(self, *, code: bool = True) -> tuple[Diagnostic, ...]:
-        """Everything that is wrong with the lock, sorted by place: errors, and warnings."""
+    def explain_lock(self, path: str) -> list[Ownership]:
+        """Who owns what stands at a dotted path of the lock, and why; of an entry, each of its fields.
+
+        Raises:
+            PulpoError: There is nothing at the path, or lock or code can't be read.
+        """
+        from pulpo.lock.explain import ownership
+
+        return ownership(self.project, path)
+
+    def check(self, *, code: bool = True, show_overrides: bool = False) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the lock, sorted by place: errors, and warnings; hand edits as notes if asked for."""
         from pulpo.lock.check import check
 
-        return check(self.project, code=code)
+        return check(self.project, code=code, show_overrides=show_overrides)
+
+    def explain(self, *codes: str) -> tuple[Page, ...]:
+        """The pages that explain codes of problems, such as `PLP101`; all of them, sorted, where none is given.
+
+        Raises:
+            PulpoError: There is no such code.
+        """
+        from pulpo.codes import pages
+
+        return tuple(pages.page(code) for code in codes or pages.codes())
 
     def operations(self) -> Mapping[str, OperationSpec]:
         """The operations of the lock, by name."""
@@ -86,6 +122,30 @@ class CLI:
     def models(self) -> Mapping[str, ModelSpec]:
         """The models of the lock, by name."""
         return self.manifest().models
+
+    def services(self) -> Mapping[str, ServiceSpec]:
+        """The services of the lock, by name, with references as they are written."""
+        return self.manifest().services
+
+    def check_variables(self, *services: str) -> None:
+        """Make sure that the environment variables which services need are set; all services where none is named.
+
+        Raises:
+            DiagnosticsError: Some are not, or a reference is malformed; all of it.
+        """
+        import os
+
+        from pulpo.manifest.load import load
+        from pulpo.manifest.references import resolve
+
+        project = self.project
+        manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
+        chosen = {name: spec.data() for name, spec in manifest.services.items() if name in services or not services}
+        resolve({"services": chosen}, os.environ, document.locate)
+
+    def environments(self) -> Mapping[str, EnvironmentSpec]:
+        """The environments of the lock, by name: what differs in each."""
+        return self.manifest().environments
 
     def flows(self) -> tuple[FlowDefinition, ...]:
         """All flows, compiled, sorted by name: the nodes of the hierarchy, the standalones, and `pipeline`."""
@@ -101,6 +161,18 @@ class CLI:
         if not check:
             write_schemas(Path(directory))
         return stale
+
+    def merge(self, base: str | Path, ours: str | Path, theirs: str | Path) -> Merge:
+        """Merge two branches' versions of a lock into the file `ours`, as Git asks for it; `base` is their last common one."""
+        from pulpo.lock.git_merge import merge_files
+
+        return merge_files(Path(base), Path(ours), Path(theirs))
+
+    def merge_install(self) -> list[str]:
+        """Have Git merge locks with `pulpo merge` in the repository of the project; returns what was changed for it."""
+        from pulpo.lock.git_merge import install
+
+        return install(self._directory)
 
     def graph(self, format: GraphFormat = "mermaid", *, select: Sequence[str] = ()) -> str:  # noqa: A002 - the option's name
         """The data flow as text, of all operations or of those that the expressions select."""

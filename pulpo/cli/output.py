@@ -8,17 +8,21 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pulpo.diagnostics import Severity, dotted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pulpo.diagnostics import Diagnostic, Place
     from pulpo.errors import PulpoError
 
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+_NOWHERE = {"file": None, "line": None, "column": None, "end_line": None, "end_column": None}
+#: The width of excerpts, but for narrower terminals.
+_WIDTH = 120
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
 
@@ -29,6 +33,8 @@ class Output:
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
+    #: What the files of places are relative to; asked for when an excerpt is wanted.
+    base: Callable[[], Path] = Path.cwd
 
     def color(self, stream: TextIO) -> bool:
         """Whether the stream shows colours: a terminal, and nobody said no."""
@@ -46,7 +52,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """What the command was asked for, as JSON on stdout."""
-        self.data(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+        self.data(as_json(value))
 
     def table(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
         """A table on stdout, columns as wide as their longest cell."""
@@ -67,20 +73,39 @@ class Output:
         self._hint(error.hint, sys.stderr)
 
     def diagnostics(self, diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
-        """Problems, one a paragraph, in the order given; on stderr where no stream is given."""
+        """Problems, one a paragraph with an excerpt, in the order given; on stderr where no stream is given."""
+        from pulpo.cli.credentials import redacted
+        from pulpo.cli.excerpts import Excerpts
+
         stream = stream or sys.stderr
-        for d in diagnostics:
-            severity = self.style(str(d.severity), _SEVERITY_STYLE[d.severity], "bold", stream=stream)
-            where = f"{self.style(str(d.place), 'bold', stream=stream)}: " if d.place else ""
-            subject = f"{dotted(d.path)}: " if d.path else ""
-            print(f"{where}{severity} {d.code}: {subject}{d.message}", file=stream)
-            for related in d.related:
-                print(f"  {related.message}{f' ({related.place})' if related.place else ''}", file=stream)
-            self._hint(d.hint, stream)
+        found = redacted(diagnostics)
+        excerpts = Excerpts(self.base(), _width(stream))
+        excerpts.hide_secrets(found)
+        for d in found:
+            self._paragraph(d, excerpts.excerpt(d.place) if d.place else [], stream)
+
+    def _paragraph(self, d: Diagnostic, excerpt: Sequence[str], stream: TextIO) -> None:
+        severity = _SEVERITY_STYLE[d.severity]
+        where = f"{self.style(str(d.place), 'bold', stream=stream)}: " if d.place else ""
+        subject = f"{dotted(d.path)}: " if d.path else ""
+        print(
+            f"{where}{self.style(str(d.severity), severity, 'bold', stream=stream)} {d.code}: {subject}{d.message}", file=stream
+        )
+        for line, styles in zip(excerpt, (("dim",), (severity, "bold")), strict=False):
+            print(self.style(line, *styles, stream=stream), file=stream)
+        for related in d.related:
+            note = self.style("note", "blue", stream=stream)
+            print(f"  {note}: {related.message}{f' ({related.place})' if related.place else ''}", file=stream)
+        self._hint(d.hint, stream)
 
     def _hint(self, hint: str | None, stream: TextIO) -> None:
         if hint:
             print(f"  {self.style('hint', 'blue', stream=stream)}: {hint}", file=stream)
+
+
+def as_json(value: object) -> str:
+    """A value as it is printed for programs, with a line end."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n"
 
 
 def counted(number: int, word: str) -> str:
@@ -88,9 +113,13 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def diagnostics_as_data(diagnostics: Sequence[Diagnostic]) -> dict[str, object]:
+def diagnostics_as_data(diagnostics: Iterable[Diagnostic]) -> dict[str, object]:
     """Diagnostics as `--format json` prints them: version 1, lines and columns from 1, paths as lists."""
-    counts = {severity.value: sum(d.severity is severity for d in diagnostics) for severity in Severity}
+    from pulpo.cli.credentials import redacted
+    from pulpo.codes.pages import url
+
+    found = redacted(diagnostics)
+    counts = {severity.value: sum(d.severity is severity for d in found) for severity in Severity}
     return {
         "version": 1,
         "ok": counts["error"] == 0,
@@ -101,11 +130,12 @@ def diagnostics_as_data(diagnostics: Sequence[Diagnostic]) -> dict[str, object]:
                 "severity": d.severity.value,
                 "message": d.message,
                 "path": list(d.path),
-                **_place(d.place),
+                **_place_data(d.place),
                 "hint": d.hint,
-                "related": [{"message": r.message, "path": list(r.path), **_place(r.place)} for r in d.related],
+                "related": [{"message": r.message, "path": list(r.path), **_place_data(r.place)} for r in d.related],
+                "url": url(d.code),
             }
-            for d in diagnostics
+            for d in found
         ],
     }
 
@@ -116,5 +146,13 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _place(place: Place | None) -> dict[str, object]:
-    return asdict(place) if place else {"file": None, "line": None, "column": None}
+def _width(stream: TextIO) -> int:
+    """Columns of a terminal, and no more than can be read."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if stream.isatty():
+            return min(os.get_terminal_size(stream.fileno()).columns or _WIDTH, _WIDTH)
+    return _WIDTH
+
+
+def _place_data(place: Place | None) -> dict[str, object]:
+    return asdict(place) if place else dict(_NOWHERE)

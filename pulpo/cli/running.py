@@ -49,7 +49,7 @@ def run_flow(
     from pulpo.manifest.load import load
     from pulpo.run.start import start
 
-    manifest, document = load(project.lock_path, file=project.lock_shown)
+    manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
     choices = {model: input_choice(text) for model, text in inputs.items()}
     add_to_path(project.root)
 
@@ -192,9 +192,8 @@ def _pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
 
 def _takes_text(schema: Mapping[str, Any]) -> bool:
     options = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    return any(
-        "string" in ([option["type"]] if isinstance(option.get("type"), str) else option.get("type", [])) for option in options
-    )
+    types = [option.get("type") for option in options if isinstance(option, dict)]
+    return any(kind == "string" or (isinstance(kind, list) and "string" in kind) for kind in types)
 
 
 def _json_or_text(value: str) -> object:

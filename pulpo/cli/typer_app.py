@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulpo.cli.commands import check, graph, lock, run, runs, schema, show
+from pulpo.cli.commands import check, explain, graph, lock, merge, run, runs, schema, show
 from pulpo.cli.output import Output
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class State:
 
     cli_or_none: CLI | None
     output: Output = field(default_factory=Output)
+    environment: str | None = None
 
     @property
     def cli(self) -> CLI:
@@ -30,7 +31,14 @@ class State:
             from pulpo.settings import find_project
 
             self.cli_or_none = CLI(find_project().root)
+        if self.environment is not None:
+            self.cli_or_none.environment = self.environment
         return self.cli_or_none
+
+    @property
+    def shown_from(self) -> Path:
+        """What the files of places are relative to: of the project, where there is one."""
+        return self.cli_or_none.project.shown_from if self.cli_or_none else Path.cwd()
 
 
 def build() -> Any:
@@ -44,7 +52,7 @@ def build() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for module in (lock, check, graph, show, run, runs, schema):
+    for module in (lock, check, explain, graph, show, run, runs, schema, merge):
         module.register(app)
     return typer.main.get_command(app)
 
@@ -62,13 +70,23 @@ def _options(
     project: Annotated[
         Path | None, typer.Option(help="The project's directory; else the nearest at or above this one.", show_default=False)
     ] = None,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            envvar="PULPO_ENV",
+            help="The environment whose overlay is merged in; not by `lock`.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only data, problems and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     state: Any = context.obj
-    state.output = Output(quiet=quiet, verbose=verbose, no_color=no_color)
+    state.output = Output(quiet=quiet, verbose=verbose, no_color=no_color, base=lambda: state.shown_from)
+    state.environment = env
     if project is not None:
         from pulpo.cli.app import CLI
         from pulpo.settings import find_project

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
+import linecache
 import pkgutil
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pulpo.declare.source import column_of, source_text
 from pulpo.diagnostics import Diagnostic, Place
 from pulpo.errors import DiagnosticsError, UsageError
 
@@ -99,7 +103,38 @@ def _refuse_other(name: str, module: ModuleType, root: Path) -> None:
 def _place_of(error: BaseException) -> Place | None:
     """Where the user's own code failed: the last frame that is neither Python's import system nor Pulpo."""
     if isinstance(error, SyntaxError) and error.filename:
-        return Place(error.filename, error.lineno or 1, error.offset or 1)
+        return _place_of_syntax(error, error.filename)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(("<frozen", _OWN))]
     frames = [f for f in frames if Path(importlib.__file__).parent.as_posix() not in f.filename and f.filename[0] != "<"]
-    return Place(frames[-1].filename, frames[-1].lineno or 1) if frames else None
+    return _place_of_frame(frames[-1]) if frames else None
+
+
+def _place_of_frame(frame: traceback.FrameSummary) -> Place:
+    line, end = frame.lineno or 1, frame.end_lineno
+    if frame.colno is None or frame.end_colno is None or end is None:
+        return Place(frame.filename, line)
+    column = column_of(linecache.getline(frame.filename, line), frame.colno)
+    return Place(frame.filename, line, column, end, column_of(linecache.getline(frame.filename, end), frame.end_colno))
+
+
+def _place_of_syntax(error: SyntaxError, file: str) -> Place:
+    line, end = error.lineno or 1, error.end_lineno or 0
+    column, end_column = _columns_of_syntax(error, file)
+    return Place(file, line, column, end, end_column) if (end, end_column) > (line, column) else Place(file, line, column)
+
+
+def _columns_of_syntax(error: SyntaxError, file: str) -> tuple[int, int]:
+    """Begin and end in characters: Python counts bytes in some errors of a file, none in those of a parsed text."""
+    begin, end = max(error.offset or 1, 1), max(error.end_offset or 1, 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            lines = (text := source_text(file)).split("\n")
+            ast.parse(text)
+    except SyntaxError as again:
+        same = (again.msg, again.lineno) == (error.msg, error.lineno)
+        return (max(again.offset or 1, 1), max(again.end_offset or 1, 1)) if same else (begin, end)
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return begin, end
+    first, last = (lines[number - 1] if 0 < number <= len(lines) else "" for number in (error.lineno or 1, error.end_lineno or 1))
+    return column_of(first, begin - 1), column_of(last, end - 1)  # the compiler's own, of what does parse

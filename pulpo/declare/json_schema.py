@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
+from pulpo.declare.plain_schema import plain_schema
 from pulpo.manifest.rules import root_of
 
 _PRIMITIVES: dict[object, dict[str, Any]] = {
@@ -51,6 +52,8 @@ def model_schema(cls: type) -> dict[str, Any]:
     Raises:
         TypeError: The class has none, or is no object; the message says why.
     """
+    if (plain := plain_schema(cls)) is not None:
+        return plain
     schema = schema_of(cls)
     kind = root_of(schema).get("type", "anything")
     if kind != "object":

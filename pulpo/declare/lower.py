@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulpo.declare.annotations import is_pydantic
 from pulpo.declare.json_schema import model_schema, required_init_vars
+from pulpo.declare.places import DeclaredPlaces, ModelPlaces, OperationPlaces
 from pulpo.declare.registry import ModelDeclaration, OperationDeclaration
 from pulpo.declare.signature import found_by, is_async, read_signature, resolvable_name
-from pulpo.diagnostics import Diagnostic, Place, Related
+from pulpo.declare.source import Sources
+from pulpo.diagnostics import Diagnostic, Related, plainly
 from pulpo.manifest.model import ModelSettings, OperationSettings
-from pulpo.names import model_name_problem, operation_name_problem
+from pulpo.names import model_name_problem, nearest_operation_name, operation_name_problem
 from pulpo.settings import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
     from pulpo.declare.registry import Registry
     from pulpo.diagnostics import Path as ManifestPath
+    from pulpo.diagnostics import Place
+
+    Declaration = ModelDeclaration | OperationDeclaration
 
 #: Fields that Beanie adds to every document; the store has its own id and revision.
 _DOCUMENT_FIELDS = ("id", "_id", "revision_id")
@@ -36,30 +42,49 @@ D = TypeVar("D", ModelDeclaration, OperationDeclaration)
 class Lowered:
     """The declarations as manifest data, entries sorted by name."""
 
+    sources: Sources
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     operations: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Earlier names of operations, by the present one.
     previously: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    #: Where each entry is declared, by its section and name.
-    places: dict[ManifestPath, Place] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    #: What each entry was made of, by its section and name.
+    declarations: dict[ManifestPath, Declaration] = field(default_factory=dict)
+    #: Arguments built from parameters, and their classes, by operation.
+    objects: dict[str, dict[str, type]] = field(default_factory=dict)
 
     def locate(self, path: ManifestPath) -> Place | None:
-        """The declaration that a manifest path is about."""
-        return self.places.get(path[:2])
+        """The piece of code that a manifest path is about, as exactly as it can be told; at least the declaration's line.
 
-    def problem(
-        self, code: str, message: str, *path: str | int, hint: str | None = None, related: tuple[Related, ...] = ()
-    ) -> None:
-        """Note an error at a manifest path."""
-        self.diagnostics.append(Diagnostic(code, message, path, self.locate(path), hint=hint, related=related))
+        The source is read here, when it is asked for, each file once.
+        """
+        declaration = self.declarations.get(path[:2])
+        return self.place_in(declaration, path[2:]) if declaration is not None else None
+
+    def place_in(self, declaration: Declaration, path: ManifestPath = ()) -> Place:
+        """The piece of a declaration's code that a path below its entry is about."""
+        name = str(declaration.name)
+        places: DeclaredPlaces
+        if isinstance(declaration, OperationDeclaration):
+            places = OperationPlaces(declaration, self.sources, self.operations.get(name, {}), self.objects.get(name, {}))
+        else:
+            places = ModelPlaces(declaration, self.sources, self.models.get(name, {}))
+        try:
+            found = places.find(path)
+        except Exception:  # noqa: BLE001 - of the hooks of what is declared; a line is known all the same
+            found = None
+        return found or declaration.place.seen_from(str(self.sources.root))
+
+    def problem(self, code: str, message: str, *path: str | int, at: ManifestPath | None = None, hint: str | None = None) -> None:
+        """Note an error at a manifest path; `at` is the path of its place where that is another one."""
+        self.diagnostics.append(Diagnostic(code, message, path, self.locate(at or path), hint=hint))
 
 
 def lower(registry: Registry, root: Path) -> Lowered:
     """All declarations as manifest data; places are relative to `root`."""
-    result = Lowered()
-    models = _unique("models", registry.models, model_name_problem, root, result)
-    operations = _unique("operations", registry.operations, operation_name_problem, root, result)
+    result = Lowered(Sources(root, registry.files))
+    models = _unique("models", registry.models, model_name_problem, result)
+    operations = _unique("operations", registry.operations, operation_name_problem, result)
     names: dict[type, str] = {}
     for model in models:
         if isinstance(model.target, type) and names.setdefault(model.target, model.name) != model.name:
@@ -74,29 +99,33 @@ def lower(registry: Registry, root: Path) -> Lowered:
     return result
 
 
-def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str | None], root: Path, result: Lowered) -> list[D]:
+def _unique(section: str, declarations: list[D], problem_of: Callable[[str], str | None], result: Lowered) -> list[D]:
     """One declaration a name, sorted; the same line run twice (a reload, `__main__`) counts once, the last time."""
     by_name: dict[str, D] = {}
+    of_another_project = functools.cache(functools.partial(_of_another_project, root=result.sources.root))
     for declaration in declarations:
-        if _of_another_project(declaration.place.file, root):
+        if of_another_project(declaration.place.file):
             continue
-        place = declaration.place.seen_from(str(root))
         name = declaration.name
-        if why := problem_of(name):
-            result.diagnostics.append(Diagnostic("PLP102", why, (section, str(name)), place))
+        given: object = name  # a decorator takes what it is given
+        why = problem_of(given) if isinstance(given, str) else f"a name is a string, not {given!r}"
+        if why:
+            hint = nearest_operation_name(str(name)) if section == "operations" else None
+            result.diagnostics.append(Diagnostic("PLP102", why, (section, str(name)), result.place_in(declaration), hint=hint))
             continue
         first = by_name.get(name)
         if first is not None and (first.place != declaration.place or first.settings != declaration.settings):
-            earlier = Related("first declared here", place=first.place.seen_from(str(root)))
             result.diagnostics.append(
                 Diagnostic(
-                    "PLP111", f"{name} is declared twice", (section, name), place, hint="rename one of them", related=(earlier,)
+                    "PLP111", f"{name} is declared twice", (section, name), result.place_in(declaration),
+                    hint="rename one of them", related=(Related("first declared here", place=result.place_in(first)),),
                 )
-            )
+            )  # fmt: skip
             continue
         by_name[name] = declaration
-        result.places[section, name] = place
-    return [by_name[name] for name in sorted(by_name)]
+    found = [by_name[name] for name in sorted(by_name)]
+    result.declarations |= {(section, declaration.name): declaration for declaration in found}
+    return found
 
 
 def _of_another_project(file: str, root: Path) -> bool:
@@ -114,7 +143,8 @@ def _entrypoint(declaration: ModelDeclaration | OperationDeclaration, section: s
         result.problem(
             "PLP116",
             f"{shown} can't be imported from {declaration.module}",
-            section, declaration.name, hint="bind it to a name at the top level of its module",
+            section, declaration.name, at=(section, declaration.name, "entrypoint"),
+            hint="bind it to a name at the top level of its module",
         )  # fmt: skip
     return f"{declaration.module}:{name}"
 
@@ -127,24 +157,27 @@ def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, An
     if not isinstance(cls, type) or not (is_pydantic(cls) or dataclasses.is_dataclass(cls)):
         result.problem(
             "PLP110", f"{getattr(cls, '__name__', cls)} is neither a pydantic model nor a dataclass",
-            "models", name, hint="derive it from pydantic.BaseModel, or decorate it with @dataclass below @datamodel",
+            "models", name, at=("models", name, "entrypoint"),
+            hint="derive it from pydantic.BaseModel, or decorate it with @dataclass below @datamodel",
         )  # fmt: skip
         return {"entrypoint": _entrypoint(declaration, "models", result)}
     if missing := required_init_vars(cls):
         result.problem(
             "PLP117", f"a record can't be read back: InitVar {missing[0]} is not stored and has no default", "models", name,
-            hint="give it a default, or make it a field",
+            at=("models", name, "schema", "properties", missing[0]), hint="give it a default, or make it a field",
         )  # fmt: skip
     if excluded := [n for n, info in getattr(cls, "model_fields", {}).items() if info.exclude and n not in _DOCUMENT_FIELDS]:
         message = f"its field {excluded[0]} is excluded from what is dumped, and so from what is stored"
-        result.problem("PLP117", message, "models", name)
+        at = ("models", name, "schema", "properties", excluded[0])
+        result.problem("PLP117", message, "models", name, at=at, hint="let it be stored, or take it out of the model")
     schema: dict[str, Any] = {}
     try:
         schema = _without_document_fields(model_schema(cls)) if _is_document(cls) else model_schema(cls)
     except TypeError as error:
         result.problem(
-            "PLP117", f"it can't be stored: {error}", "models", name, hint="use types that pydantic has a JSON Schema for"
-        )
+            "PLP117", f"it can't be stored: {error}",
+            "models", name, at=("models", name, "schema"), hint="use types that pydantic has a JSON Schema for",
+        )  # fmt: skip
     given = {**_document_settings(cls), "description": _summary(cls), **declaration.settings}
     settings = _settings(ModelSettings, given, ("models", name), result)
     return {"entrypoint": _entrypoint(declaration, "models", result), **settings, "schema": schema}
@@ -186,9 +219,11 @@ def _index_fields(index: Any) -> list[str]:
 def _lower_operation(declaration: OperationDeclaration, models: Mapping[type, str], result: Lowered) -> dict[str, Any]:
     name = declaration.name
     signature = read_signature(declaration, models)
+    if signature.objects:
+        result.objects[name] = signature.objects
     result.diagnostics += [
-        dataclasses.replace(d, path=("operations", name, *d.path), place=result.locate(("operations", name)))
-        for d in signature.diagnostics
+        dataclasses.replace(d, path=("operations", name, *d.path), place=result.locate(("operations", name, *at)))
+        for d, at in signature.problems
     ]
     given = {"description": _summary(declaration.target), **declaration.settings}
     entry = {
@@ -219,7 +254,7 @@ def _class_entrypoint(cls: type, declaration: OperationDeclaration, result: Lowe
     if name is None:
         result.problem(
             "PLP116", f"{cls.__qualname__} can't be imported from {module}", "operations", declaration.name,
-            hint="define it at the top level of its module",
+            at=("operations", declaration.name, "entrypoint"), hint="define it at the top level of its module",
         )  # fmt: skip
     return f"{module}:{name}"
 
@@ -235,8 +270,9 @@ def _model_names(value: object, key: str, operation: str, models: Mapping[type, 
         else:
             shown = getattr(item, "__name__", repr(item))
             result.problem(
-                "PLP115", f"{shown} is not declared", "operations", operation, key, hint="decorate the class with @datamodel"
-            )
+                "PLP115", f"{shown} is not declared", "operations", operation, key,
+                at=("operations", operation, key, shown), hint="decorate the class with @datamodel",
+            )  # fmt: skip
     return sorted(set(names))
 
 
@@ -266,8 +302,8 @@ def _settings(spec: type[BaseModel], given: Mapping[str, object], path: Manifest
     except ValidationError as error:
         for problem in error.errors():
             setting = str(problem["loc"][0]) if problem["loc"] else ""
-            message = problem["msg"].removeprefix("Value error, ")
-            result.problem("PLP114", f"{message}: {plain.get(setting)!r}", *path, setting)
+            message = plainly(problem["msg"])
+            result.problem("PLP114", f"{message}: {plain.get(setting)!r}", *path, setting, at=(*path, *problem["loc"]))
             plain.pop(setting, None)
         return {key: value for key, value in plain.items() if isinstance(value, str | int | float | bool)}
     return checked

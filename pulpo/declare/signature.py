@@ -27,9 +27,15 @@ if TYPE_CHECKING:
 
     from pulpo.declare.annotations import Models
     from pulpo.declare.registry import OperationDeclaration
+    from pulpo.diagnostics import Path
 
 _UNKNOWN = inspect.Parameter.empty
 _NOTHING: tuple[object, ...] = (None, type(None))
+#: Beginnings of the paths of places that the manifest has no word for: an argument of the decorator, the return annotation.
+DECORATOR = "@"
+RETURNED = "->"
+#: The class or function that is declared.
+_ITSELF: Path = ("entrypoint",)
 
 
 @dataclass(slots=True)
@@ -41,11 +47,14 @@ class Signature:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Arguments built from parameters, and their classes.
     objects: dict[str, type] = field(default_factory=dict)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    #: Each with the path of its place (see `pulpo.declare.places`).
+    problems: list[tuple[Diagnostic, Path]] = field(default_factory=list)
 
-    def problem(self, code: str, message: str, *path: str, hint: str | None = None, severity: Severity = Severity.ERROR) -> None:
-        """Note a problem at a path below the operation."""
-        self.diagnostics.append(Diagnostic(code, message, path, severity=severity, hint=hint))
+    def problem(
+        self, code: str, message: str, *path: str, at: Path, hint: str | None = None, severity: Severity = Severity.ERROR
+    ) -> None:
+        """Note a problem at a path below the operation, and what of the code it is `at`."""
+        self.problems.append((Diagnostic(code, message, path, severity=severity, hint=hint), at))
 
 
 def callable_of(target: object) -> Any:
@@ -67,20 +76,25 @@ def is_async(target: object) -> bool:
 
 
 def read_signature(declaration: OperationDeclaration, models: Models) -> Signature:
-    """What the declared function takes and returns; all problems are in `diagnostics`, with paths below the operation."""
+    """What the declared function takes and returns; all problems are in `problems`, with paths below the operation."""
     result = Signature()
     target = declaration.target
     function = callable_of(target)
-    if not _usable(target, function, result):
-        return result
     called = target.__func__ if isinstance(target, staticmethod) else target
-    parameters = list(inspect.signature(called).parameters.values())
+    try:
+        if not _usable(target, function, result):
+            return result
+        parameters = list(inspect.signature(called).parameters.values())
+    except Exception as error:  # noqa: BLE001 - of a wrapper that wraps itself, or a signature of the user's own
+        result.problem("PLP110", f"its signature can't be read: {error}", at=_ITSELF)
+        return result
     hints, failed = hints_of(function, [*(p.name for p in parameters), "return"])
     for name, why in failed.items():
-        where = ("outputs",) if name == "return" else ("inputs", name)
+        where, at = (("outputs",), (RETURNED,)) if name == "return" else (("inputs", name), ("inputs", name, "model"))
         result.problem(
-            "PLP112", f"the annotation of {name} can't be resolved: {why}", *where, hint="import or define the name at run time"
-        )
+            "PLP112", f"the annotation of {name} can't be resolved: {why}",
+            *where, at=at, hint="import or define the name at run time",
+        )  # fmt: skip
     given = _Given(declaration.inputs, result)
     supplied = given.supply([p.name for p in parameters if p.name not in hints and p.name not in failed])
     for parameter in parameters:
@@ -96,24 +110,27 @@ def read_signature(declaration: OperationDeclaration, models: Models) -> Signatu
 def _usable(target: Any, function: Any, result: Signature) -> bool:
     if isinstance(target, type):
         result.problem(
-            "PLP110", "a class is not an operation: calling it makes an instance", hint="decorate an instance, or a function"
-        )
+            "PLP110", "a class is not an operation: calling it makes an instance",
+            at=_ITSELF, hint="decorate an instance, or a function",
+        )  # fmt: skip
         return False
     if isinstance(target, classmethod) or not callable(target):
-        result.problem("PLP110", f"{type(target).__name__} is not a function", hint="decorate a function")
+        result.problem("PLP110", f"{type(target).__name__} is not a function", at=_ITSELF, hint="decorate a function")
         return False
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        result.problem("PLP110", "a generator can't be an operation", hint="collect what it yields and return list[M]")
+        hint = "collect what it yields and return list[M]"
+        result.problem("PLP110", "a generator can't be an operation", at=_ITSELF, hint=hint)
         return False
     if not hasattr(function, "__code__") and not hasattr(function, "__wrapped__"):
-        result.problem("PLP110", f"{function!r} has no signature in Python", hint="wrap it in a function of your own")
+        result.problem("PLP110", f"{function!r} has no signature in Python", at=_ITSELF, hint="wrap it in a function of your own")
         return False
     if inspect.isfunction(target) and "." in target.__qualname__ and "<locals>" not in target.__qualname__:
         first = next(iter(inspect.signature(target).parameters), None)
         if first in ("self", "cls"):
             result.problem(
-                "PLP110", f"a method needs an instance: {target.__qualname__}", hint="decorate a function of the module"
-            )
+                "PLP110", f"a method needs an instance: {target.__qualname__}",
+                at=_ITSELF, hint="decorate a function of the module",
+            )  # fmt: skip
             return False
     return True
 
@@ -147,6 +164,7 @@ class _Given:
                 "PLP113",
                 f"inputs= names {len(self.listed)} types, but without annotation are: {', '.join(unannotated)}",
                 "inputs",
+                at=(DECORATOR, "inputs"),
                 hint="annotate the parameters, or give inputs= as a mapping by parameter",
             )
         return dict(self.by_name)
@@ -158,23 +176,22 @@ class _Given:
             if name not in names:
                 hint = did_you_mean(name, names)
                 result.problem(
-                    "PLP113", f"inputs= names a parameter that the function does not have: {name}", "inputs", hint=hint
-                )
+                    "PLP113", f"inputs= names a parameter that the function does not have: {name}",
+                    "inputs", at=(DECORATOR, "inputs", name), hint=hint,
+                )  # fmt: skip
             elif (says := _shape_or_none(self.by_name[name], models)) and says.model != result.inputs.get(name, {}).get("model"):
-                result.problem("PLP113", f"inputs= says {says.model} for {name}, its annotation something else", "inputs", name)
+                message = f"inputs= says {says.model} for {name}, its annotation something else"
+                result.problem("PLP113", message, "inputs", name, at=(DECORATOR, "inputs", name))
         said = {shape.model for a in self.listed if (shape := _shape_or_none(a, models))}
         read = {spec["model"] for spec in result.inputs.values()}
-        if said and said != read and not result.diagnostics:
-            result.problem("PLP113", f"inputs= says {_listed(said)}, the annotations say {_listed(read) or 'no model'}", "inputs")
-        for annotation in self.listed:
+        if said and said != read and not result.problems:
+            message = f"inputs= says {_listed(said)}, the annotations say {_listed(read) or 'no model'}"
+            result.problem("PLP113", message, "inputs", at=(DECORATOR, "inputs"))
+        for index, annotation in enumerate(self.listed):
             if is_pydantic(annotation) and annotation not in models and annotation not in result.objects.values():
                 name = getattr(annotation, "__name__", str(annotation))
-                result.problem(
-                    "PLP113",
-                    f"inputs= names {name}, but no parameter takes it",
-                    "inputs",
-                    hint=f"add a parameter annotated with {name}",
-                )
+                message, hint = f"inputs= names {name}, but no parameter takes it", f"add a parameter annotated with {name}"
+                result.problem("PLP113", message, "inputs", at=(DECORATOR, "inputs", index), hint=hint)
 
 
 def _means_nothing(annotation: object) -> bool:
@@ -199,13 +216,14 @@ def _read_parameter(
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         kind = parameter.kind.description
         result.problem(
-            "PLP110", f"an operation is called by name, which a {kind} parameter does not allow: {name}", "parameters", name
-        )
+            "PLP110", f"an operation is called by name, which a {kind} parameter does not allow: {name}",
+            "parameters", name, at=("parameters", name),
+        )  # fmt: skip
         return
     try:
         shape = read_annotation(annotation, models)
     except AnnotationProblem as problem:
-        result.problem(problem.code, problem.message, "inputs", name, hint=problem.hint)
+        result.problem(problem.code, problem.message, "inputs", name, at=("inputs", name, "model"), hint=problem.hint)
         return
     if shape is not None:
         _read_input(parameter, shape, result)
@@ -216,12 +234,14 @@ def _read_parameter(
             result.problem(
                 "PLP115",
                 f"{annotation.__name__} is not declared, so {name} is a parameter of the run",  # type: ignore[attr-defined]
-                "parameters", name, severity=Severity.WARNING, hint="decorate the class with @datamodel if its records flow in",
+                "parameters", name, at=("parameters", name, "schema"), severity=Severity.WARNING,
+                hint="decorate the class with @datamodel if its records flow in",
             )  # fmt: skip
         _add_parameter(name, _parameter(parameter, annotation, result), result)
 
 
 def _read_input(parameter: inspect.Parameter, shape: Shape, result: Signature) -> None:
+    name = parameter.name
     spec: dict[str, Any] = {"model": shape.model}
     if shape.previous:
         spec["mode"] = "previous"
@@ -230,19 +250,21 @@ def _read_input(parameter: inspect.Parameter, shape: Shape, result: Signature) -
     if shape.many:
         spec["many"] = True
     if parameter.default not in (_UNKNOWN, None):
-        result.problem("PLP110", f"the default of an input can only be None: {parameter.name}", "inputs", parameter.name)
+        message = f"the default of an input can only be None: {name}"
+        result.problem("PLP110", message, "inputs", name, at=("inputs", name, "default"))
     if shape.optional or parameter.default is None:
         spec["optional"] = True
     if shape.select:
         spec["select"] = list(shape.select)
-    result.inputs[parameter.name] = spec
+    result.inputs[name] = spec
 
 
 def _read_object(argument: str, cls: type, result: Signature) -> None:
     try:
         fields = fields_of(cls)
     except Exception as error:  # noqa: BLE001 - of the user's own hooks and factories
-        result.problem("PLP110", f"{cls.__name__} can't be read: {error}", "parameters", argument)
+        at = ("parameters", argument, "schema")
+        result.problem("PLP110", f"{cls.__name__} can't be read: {error}", "parameters", argument, at=at)
         return
     result.objects[argument] = cls
     for name, spec in fields.items():
@@ -251,7 +273,8 @@ def _read_object(argument: str, cls: type, result: Signature) -> None:
 
 def _add_parameter(name: str, spec: dict[str, Any], result: Signature) -> None:
     if name in result.parameters:
-        result.problem("PLP110", f"two parameters are called {name}", "parameters", name, hint="rename a field")
+        at = ("parameters", name)
+        result.problem("PLP110", f"two parameters are called {name}", "parameters", name, at=at, hint="rename a field")
     result.parameters[name] = spec
 
 
@@ -262,27 +285,30 @@ def _parameter(parameter: inspect.Parameter, annotation: object, result: Signatu
         spec["schema"] = {} if annotation is _UNKNOWN else schema_of(annotation)
     except (TypeError, ValueError) as error:
         result.problem(
-            "PLP110", f"a value for {parameter.name} can't be described: {error}", *path, hint="use a type that pydantic knows"
-        )
+            "PLP110", f"a value for {parameter.name} can't be described: {error}",
+            *path, at=(*path, "schema"), hint="use a type that pydantic knows",
+        )  # fmt: skip
     if parameter.default is not _UNKNOWN:
         try:
             spec["default"] = default_value(parameter.default)
         except ValueError as error:
-            result.problem("PLP110", f"the default of {parameter.name} can't be written down: {error}", *path)
+            message = f"the default of {parameter.name} can't be written down: {error}"
+            result.problem("PLP110", message, *path, at=(*path, "default"))
     return spec
 
 
 def _read_outputs(annotation: object, declared: object, models: Models, result: Signature) -> None:
-    restated = None if _means_nothing(declared) else _outputs(declared, models, result)
-    read = None if annotation is _UNKNOWN else _outputs(annotation, models, result)
-    if read is None and restated is None and not result.diagnostics:
+    restated = None if _means_nothing(declared) else _outputs(declared, models, result, (DECORATOR, "outputs"))
+    read = None if annotation is _UNKNOWN else _outputs(annotation, models, result, (RETURNED,))
+    if read is None and restated is None and not result.problems:
         result.problem(
-            "PLP110", "the return annotation is missing, so nothing flows on", "outputs",
+            "PLP110", "the return annotation is missing, so nothing flows on", "outputs", at=_ITSELF,
             severity=Severity.WARNING, hint="annotate it: `-> M`, `-> list[M]` or `-> None`",
         )  # fmt: skip
     if read is not None and restated is not None and not _restates(restated, read):
         names = [", ".join(o["model"] for o in outputs) or "nothing" for outputs in (restated, read)]
-        result.problem("PLP113", f"outputs= says {names[0]}, the return annotation says {names[1]}", "outputs")
+        message = f"outputs= says {names[0]}, the return annotation says {names[1]}"
+        result.problem("PLP113", message, "outputs", at=(DECORATOR, "outputs"), hint="leave one of them out")
     result.outputs = (read if read is not None else restated) or []
 
 
@@ -293,7 +319,7 @@ def _restates(restated: list[dict[str, Any]], read: list[dict[str, Any]]) -> boo
     return all(a["model"] == b["model"] and (len(a) == 1 or a == b) for a, b in zip(restated, read, strict=True))
 
 
-def _outputs(annotation: object, models: Models, result: Signature) -> list[dict[str, Any]]:
+def _outputs(annotation: object, models: Models, result: Signature, at: Path) -> list[dict[str, Any]]:
     origin, args = get_origin(annotation), get_args(annotation)
     if annotation in _NOTHING:
         return []
@@ -302,16 +328,16 @@ def _outputs(annotation: object, models: Models, result: Signature) -> list[dict
     elif origin is tuple and Ellipsis not in args:
         parts = args
     else:
-        parts = [annotation]
-    return list(_each_output(parts, models, result))
+        return list(_each_output([(annotation, at)], models, result))
+    return list(_each_output([(part, (*at, index)) for index, part in enumerate(parts)], models, result))
 
 
-def _each_output(parts: Sequence[object], models: Models, result: Signature) -> Iterator[dict[str, Any]]:
-    for part in parts:
+def _each_output(parts: list[tuple[object, Path]], models: Models, result: Signature) -> Iterator[dict[str, Any]]:
+    for part, at in parts:
         try:
             shape = read_annotation(part, models)
             if shape is None:
-                _no_output(part, models, result)
+                _no_output(part, models, result, at)
             elif shape.container == "dict" or shape.select or shape.previous:
                 raise AnnotationProblem("an operation returns M, list[M], M | None or a tuple of them")  # noqa: TRY301
             else:
@@ -322,17 +348,18 @@ def _each_output(parts: Sequence[object], models: Models, result: Signature) -> 
                     spec["optional"] = True
                 yield spec
         except AnnotationProblem as problem:
-            result.problem(problem.code, problem.message, "outputs", hint=problem.hint)
+            result.problem(problem.code, problem.message, "outputs", at=at, hint=problem.hint)
 
 
-def _no_output(part: object, models: Models, result: Signature) -> None:
+def _no_output(part: object, models: Models, result: Signature, at: Path) -> None:
     inner = [a for a in get_args(part) if is_record_class(a)]
     name = getattr(inner[0] if inner else part, "__name__", str(part))
     if inner or is_record_class(part):
-        result.problem("PLP115", f"it returns {name}, which is not declared", "outputs", hint=f"decorate {name} with @datamodel")
+        message = f"it returns {name}, which is not declared"
+        result.problem("PLP115", message, "outputs", at=at, hint=f"decorate {name} with @datamodel")
     elif mentioned_model(part, models) is None:
         result.problem(
-            "PLP115", f"it returns {name}, which is no declared model: the value goes nowhere", "outputs",
+            "PLP115", f"it returns {name}, which is no declared model: the value goes nowhere", "outputs", at=at,
             severity=Severity.WARNING, hint="return a declared model, or None",
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pulpo.diagnostics import Diagnostic, Related
 from pulpo.errors import DiagnosticsError
-from pulpo.names import PIPELINE, operation_name_problem, parents
+from pulpo.names import PIPELINE, nearest_operation_name, operation_name_problem, parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,7 +42,8 @@ class HierarchyParser:
             DiagnosticsError: It breaks the rules for names (PLP102).
         """
         if problem := operation_name_problem(name):
-            raise DiagnosticsError([Diagnostic("PLP102", problem, path=("operations", name))])
+            hint = nearest_operation_name(name)
+            raise DiagnosticsError([Diagnostic("PLP102", problem, path=("operations", name), hint=hint)])
         segments = tuple(name.split("."))
         return ParsedName(name, segments, self.get_parent(name), len(segments), parents(name), segments[-1])
 
@@ -137,7 +138,7 @@ def name_problems(names: Iterable[str]) -> list[Diagnostic]:
     below: dict[str, str] = {}
     for name in ordered:
         if problem := operation_name_problem(name):
-            problems.append(Diagnostic("PLP102", problem, path=("operations", name)))
+            problems.append(Diagnostic("PLP102", problem, path=("operations", name), hint=nearest_operation_name(name)))
         for flow in parents(name):
             below.setdefault(flow, name)
     problems += [_clash(name, below[name]) for name in ordered if name in below]

@@ -41,7 +41,7 @@ def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference
             yield from differences(before.get(key, MISSING), after.get(key, MISSING), (*path, key))
         if path[-1:] in _ORDERED and before.keys() == after.keys() and list(before) != list(after):
             yield Difference(path, list(before), list(after))
-    elif not _same(before, after):
+    elif not same(before, after):
         yield Difference(path, before, after)
 
 
@@ -49,12 +49,12 @@ def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference
 _ORDERED = (("parameters",), ("inputs",), ("properties",))
 
 
-def _same(before: Any, after: Any) -> bool:
+def same(before: Any, after: Any) -> bool:
     """Whether both are written alike: in Python `True == 1`, and `[True] == [1]`."""
     if isinstance(before, list) and isinstance(after, list):
-        return len(before) == len(after) and all(map(_same, before, after))
+        return len(before) == len(after) and all(map(same, before, after))
     if isinstance(before, dict) and isinstance(after, dict):
-        return before.keys() == after.keys() and all(_same(value, after[key]) for key, value in before.items())
+        return before.keys() == after.keys() and all(same(value, after[key]) for key, value in before.items())
     return bool(before == after) and isinstance(before, bool) is isinstance(after, bool)
 
 

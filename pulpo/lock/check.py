@@ -4,41 +4,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulpo.diagnostics import Diagnostic, errors
+from pulpo.diagnostics import Diagnostic, Related, errors
 from pulpo.errors import DiagnosticsError
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import MISSING, Difference, shown
+from pulpo.lock.overrides import overrides
 from pulpo.manifest.load import load
 from pulpo.manifest.rules import rule_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pulpo.declare.lower import Lowered
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
 
 
-def check(project: Project, *, code: bool = True) -> tuple[Diagnostic, ...]:
+def check(project: Project, *, code: bool = True, show_overrides: bool = False) -> tuple[Diagnostic, ...]:
     """Everything that is wrong with the lock, sorted by place, each problem once.
 
     Args:
         project: The project.
         code: Compare with the code, too, which imports the project's modules.
+        show_overrides: Tell every hand edit, too, as notes.
 
     Raises:
-        UsageError: There is no such module.
+        UsageError: There is no such module, or not the environment that the project names.
     """
     try:
         manifest, document = load(project.lock_path, file=project.lock_shown)
     except DiagnosticsError as error:
         return error.diagnostics
-    found = [d.located(document.locate) for d in check_manifest(manifest)]
+    found = [d.located(document.locate) for d in _with_environments(manifest, document, project.environment)]
     if code:
         found += _drift(project, document, found)
+        found += [d.located(document.locate) for d in _hand_written(project, manifest)]
+    if show_overrides:
+        found += [d.located(document.locate) for d in overrides(document.data)]
     return tuple(sorted(dict.fromkeys(found), key=lambda d: d.sort_key))
+
+
+def _with_environments(manifest: Manifest, document: Document, environment: str | None) -> list[Diagnostic]:
+    """What is wrong with the manifest and in its environments; with one that is named, in that alone."""
+    found = check_manifest(manifest)
+    if environment is None and not manifest.environments:
+        return found
+    from pulpo.lock.environments import in_all_environments, in_one_environment
+
+    if environment is None:
+        return in_all_environments(manifest, document.data, found)
+    return in_one_environment(manifest, document.data, found, environment)
 
 
 def check_manifest(manifest: Manifest) -> list[Diagnostic]:
@@ -65,6 +83,15 @@ def _orphan(section: str, name: str) -> Diagnostic:
     return Diagnostic("PLP304", "it left the code, but has hand edits", (section, name), hint=hint)
 
 
+def _hand_written(project: Project, manifest: Manifest) -> list[Diagnostic]:
+    """What is written by hand and that the code does not have."""
+    from pulpo.declare.discover import add_to_path
+    from pulpo.declare.entrypoint import hand_written_problems
+
+    add_to_path(project.root)
+    return hand_written_problems(manifest)
+
+
 def _drift(project: Project, document: Document, found: list[Diagnostic]) -> list[Diagnostic]:
     """What the code says otherwise."""
     from pulpo.lock.update import derive
@@ -78,9 +105,10 @@ def _drift(project: Project, document: Document, found: list[Diagnostic]) -> lis
     if len(errors(derived.diagnostics)) > len(conflicts):
         return _of_the_code(derived.diagnostics, known)  # nothing could be resolved, so nothing can be compared
     changes = [d for d in derived.changes if d.path not in known]
-    # What the decorators said last time differs wherever they now say something else: worth a word only when it is alone.
-    telling = [d for d in changes if d.path[0] != "declared"] or changes
-    return [*(_stale(d, document) for d in telling), *conflicts, *_of_the_code(derived.diagnostics, known)]
+    telling = [d for d in changes if d.path[0] != "declared"]
+    if not telling and not conflicts:
+        telling = changes  # what the decorators said last time differs wherever they say something else now
+    return [*(_stale(d, document, derived.code) for d in telling), *conflicts, *_of_the_code(derived.diagnostics, known)]
 
 
 def _of_the_code(diagnostics: Iterable[Diagnostic], known: set[tuple[str | int, ...]]) -> list[Diagnostic]:
@@ -88,7 +116,7 @@ def _of_the_code(diagnostics: Iterable[Diagnostic], known: set[tuple[str | int, 
     return [d for d in diagnostics if d.code.startswith("PLP1") or (d.code.startswith("PLP2") and d.path not in known)]
 
 
-def _stale(difference: Difference, document: Document) -> Diagnostic:
+def _stale(difference: Difference, document: Document, code: Lowered) -> Diagnostic:
     path = difference.path
     if path[-1] == "orphaned":
         return _orphan(str(path[0]), str(path[1])).located(document.locate)
@@ -98,4 +126,6 @@ def _stale(difference: Difference, document: Document) -> Diagnostic:
         message = f"the lock has it, the code does not: {shown(difference.before)}"
     else:
         message = f"the code says {shown(difference.after)}, the lock says {shown(difference.before)}"
-    return Diagnostic("PLP301", message, path, document.locate(path), hint="run `pulpo lock`")
+    place = code.locate(path)
+    related = (Related("the code is here", path, place),) if place else ()
+    return Diagnostic("PLP301", message, path, document.locate(path), hint="run `pulpo lock`", related=related)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -10,23 +10,27 @@ from pydantic import ValidationError
 from pulpo.declare.discover import add_to_path, import_modules
 from pulpo.declare.lower import lower
 from pulpo.declare.registry import REGISTRY
-from pulpo.diagnostics import Diagnostic, errors
-from pulpo.errors import DiagnosticsError
+from pulpo.diagnostics import Diagnostic, dotted, errors, plainly
+from pulpo.errors import DiagnosticsError, UsageError
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import Difference, differences
-from pulpo.lock.merge import Side, merge
-from pulpo.manifest.load import load, save
+from pulpo.lock.merge import Preference, merge
+from pulpo.manifest.load import read_file, validate, writing
+from pulpo.manifest.migrate import MIGRATIONS, migrate
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.rules import rule_problems
-from pulpo.manifest.yaml_read import hand_written
+from pulpo.manifest.splice import splice
 from pulpo.manifest.yaml_write import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pulpo.declare.lower import Lowered
+    from pulpo.diagnostics import Path
+    from pulpo.lock.merge import Side
+    from pulpo.manifest.migrate import Migration
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
 
@@ -40,6 +44,9 @@ class LockResult:
     changes: tuple[Difference, ...]
     #: Sorted by place; only warnings and notes where `lock` gave the result.
     diagnostics: tuple[Diagnostic, ...]
+    #: The file as it was, empty where there was none, and as it should be.
+    before: str = field(default="", repr=False)
+    after: str = field(default="", repr=False)
     written: bool = False
 
     @property
@@ -48,39 +55,102 @@ class LockResult:
         return bool(self.changes)
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What the lock should say."""
+
+    manifest: Manifest
+    changes: tuple[Difference, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    #: What the decorators say.
+    code: Lowered
+    #: Entries of the file that go on under another name.
+    renamed: dict[Path, str]
+    #: Conflicts that the preference settled.
+    settled: tuple[Path, ...]
+
+
 def lock(
-    project: Project, *, check: bool = False, force: bool = False, prefer: Side | None = None, prune: bool = False
+    project: Project,
+    *,
+    check: bool = False,
+    prefer: Side | None = None,
+    paths: Sequence[str] = (),
+    prune: bool = False,
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+    on_wait: Callable[[], None] | None = None,
 ) -> LockResult:
     """Derive the lock from the code, merge it with the file, and write it unless nothing changed.
+
+    Only what changed is written: comments, order, quoting and layout of everything else stay to the byte.
 
     Args:
         project: The project; its modules are imported.
         check: Write nothing.
-        force: Comments and formatting of the file may be lost, and the code wins conflicts unless `prefer` says otherwise.
         prefer: The side that wins conflicts.
+        paths: Dotted paths at and below which it wins; everywhere where there are none.
         prune: Drop entries that left the code although they have hand edits.
+        migrations: The ways from older versions of the manifest to the present one.
+        on_wait: Called when another `pulpo lock` keeps this one waiting for longer than a second.
 
     Returns:
         What should stand in the file, and what changed.
 
     Raises:
-        DiagnosticsError: A module can't be imported, declarations or data flow have errors, both sides changed a setting, the
-            file can't be read, or writing would lose what a person wrote (PLP305). The file is as it was.
-        UsageError: There is no such module, or the file can't be written.
+        DiagnosticsError: A module can't be imported, declarations or data flow have errors, both sides changed a setting, or
+            the file can't be read. The file is as it was.
+        UsageError: There is no such module, no conflict at one of the paths, or the file can't be written.
     """
-    document = load(project.lock_path, file=project.lock_shown)[1] if project.lock_path.exists() else None
-    result = derive(project, document, prefer=prefer or ("code" if force else None), prune=prune)
-    if found := errors(result.diagnostics):
+    preference = Preference(prefer, tuple(paths)) if prefer else None
+    if check:
+        return _locked(project, preference, migrations, prune=prune)
+    with writing(project.lock_path, on_wait=on_wait) as save:
+        result = _locked(project, preference, migrations, prune=prune)
+        if not result.stale:
+            return result
+        return replace(result, written=save(result.after, instead_of=result.before or None))
+
+
+def _locked(project: Project, preference: Preference | None, migrations: Mapping[int, Migration], *, prune: bool) -> LockResult:
+    file = read_file(project.lock_path, project.lock_shown, keep_nodes=True) if project.lock_path.exists() else None
+    document = None if file is None else migrate(file, migrations)
+    if document is not None:
+        validate(document)
+    derived = derive(project, document, prefer=preference, prune=prune)
+    if preference and (unused := preference.unused([*derived.settled, *_conflicts(derived)])):
+        others = ", ".join(dotted(path) for path in _conflicts(derived))
+        raise UsageError(f"there is no conflict at: {unused[0]}", hint=f"there are at: {others}" if others else None)
+    if found := errors(derived.diagnostics):
         raise DiagnosticsError(found)
-    if check or not result.stale:
-        return result
-    if document is not None and not force:
-        _refuse_loss(document)
-    text = dumps(result.manifest.data())
-    return replace(result, written=save(project.lock_path, text, instead_of=document.text if document else None))
+    before, after = (d.text if d else "" for d in (file, document))
+    if derived.changes:
+        after = _written(document, derived)
+    changes = (*_migrated(file, document), *derived.changes)
+    return LockResult(derived.manifest, changes, derived.diagnostics, before, after)
 
 
-def derive(project: Project, document: Document | None, *, prefer: Side | None = None, prune: bool = False) -> LockResult:
+def _written(document: Document | None, derived: Derived) -> str:
+    data = derived.manifest.data()
+    try:
+        return splice(document, data, derived.renamed) if document else dumps(data)
+    except DiagnosticsError as error:
+        # What the decorators said stands twice in the lock.
+        found = [d for d in error.diagnostics if d.path[:1] != ("declared",)] or error.diagnostics
+        raise DiagnosticsError(_located(found, derived.code, None)) from None
+
+
+def _migrated(file: Document | None, document: Document | None) -> tuple[Difference, ...]:
+    """The new version, for all that a migration changed: that is no edit of anybody's."""
+    if file is None or document is None or document is file:
+        return ()
+    return (Difference(("version",), file.data["version"], document.data["version"]),)
+
+
+def _conflicts(derived: Derived) -> list[Path]:
+    return [d.path for d in derived.diagnostics if d.code == "PLP303"]
+
+
+def derive(project: Project, document: Document | None, *, prefer: Preference | None = None, prune: bool = False) -> Derived:
     """What the lock should say, given the one there is; errors are among the diagnostics, and nothing is written.
 
     Raises:
@@ -91,12 +161,15 @@ def derive(project: Project, document: Document | None, *, prefer: Side | None =
     code = read_code(project, file)
     if found := errors(code.diagnostics):
         raise DiagnosticsError(_located(found, code, None))
-    merged = merge(code, file, project=_project(project, file), prefer=prefer, prune=prune)
+    merged = merge(code, file, project=project_of(project, file), prefer=prefer, prune=prune)
     manifest, more = _resolved(_validated(merged.data, code))
-    return LockResult(
+    return Derived(
         manifest,
         tuple(differences(file, manifest.data())) if document else (Difference((), None, "a new file"),),
         tuple(sorted(_located([*code.diagnostics, *merged.diagnostics, *more], code, document), key=lambda d: d.sort_key)),
+        code,
+        merged.renamed,
+        tuple(merged.settled),
     )
 
 
@@ -107,7 +180,8 @@ def read_code(project: Project, file: dict[str, Any]) -> Lowered:
     return lower(REGISTRY, project.shown_from)
 
 
-def _project(project: Project, file: dict[str, Any]) -> dict[str, Any]:
+def project_of(project: Project, file: dict[str, Any]) -> dict[str, Any]:
+    """Name and modules of the project, as its settings say, else the lock, else the code."""
     name = project.name or file.get("project", {}).get("name") or project.root.name
     return {"name": name, "modules": _modules(project, file)}
 
@@ -126,8 +200,7 @@ def _validated(data: dict[str, Any], code: Lowered) -> Manifest:
         return Manifest.model_validate(data)
     except ValidationError as error:
         found = [
-            Diagnostic("PLP114", d["msg"].removeprefix("Value error, "), tuple(part for part in d["loc"] if part != "[key]"))
-            for d in error.errors()
+            Diagnostic("PLP114", plainly(d["msg"]), tuple(part for part in d["loc"] if part != "[key]")) for d in error.errors()
         ]
         raise DiagnosticsError(_located(found, code, None)) from None
 
@@ -150,33 +223,12 @@ def _resolved(manifest: Manifest) -> tuple[Manifest, list[Diagnostic]]:
 
 
 def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | None) -> list[Diagnostic]:
-    """With places: of the declaration where there is one, else of the lock; of the lock, too, where both have a say."""
+    """With places: of the declaration where there is one, else of the lock; of the lock, and of both, where both have a say."""
 
     def place(d: Diagnostic) -> Diagnostic:
         if document is not None and d.code in ("PLP303", "PLP304"):
-            d = d.located(document.locate)
+            d = replace(d, place=document.locate(d.path))
         d = d.located(code.locate)
         return d.located(document.locate) if document is not None and d.place is None else d
 
     return [place(d) for d in found]
-
-
-def _refuse_loss(document: Document) -> None:
-    """Raise PLP305 where the file has comments, anchors or aliases that the canonical text would not have."""
-    text = dumps(document.data)
-    if text == document.text:
-        return
-    kept = set(text.splitlines())
-    lines = document.text.splitlines()
-    lost = [lines[number] for number in hand_written(document.text) if lines[number] not in kept]
-    if lost:
-        listed = "".join(f"\n    {line.strip()}" for line in lost[:20])
-        raise DiagnosticsError(
-            [
-                Diagnostic(
-                    "PLP305",
-                    f"writing the lock would lose {len(lost)} lines that a person wrote:{listed}",
-                    hint="`pulpo lock --force` writes it all the same; settings that were edited are kept either way",
-                )
-            ]
-        )

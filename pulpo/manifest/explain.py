@@ -1,18 +1,27 @@
-"""What is wrong with a manifest that its schema refuses, in words, each with its place."""
+"""What is wrong with a manifest that its schema refuses, in words, each with its place and what to write instead."""
 
 from __future__ import annotations
 
+import functools
+import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic
+from pulpo.manifest.model import VERSION
+from pulpo.manifest.near_misses import choice_hint, entrypoint_hint, key_hint, model_hint, operation_hint
 from pulpo.manifest.schema import portable, schema
+from pulpo.manifest.spec import COLLECTION_PATTERN
+from pulpo.manifest.value_hints import type_hint
 from pulpo.manifest.yaml_write import flow
-from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN, did_you_mean, operation_name_problem
+from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN, operation_name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pulpo.diagnostics import Path
+    from jsonschema_rs import ValidationError
+
+    from pulpo.diagnostics import Path, Place
     from pulpo.manifest.yaml_read import Document
 
 _TYPES = {
@@ -24,79 +33,150 @@ _TYPES = {
     "boolean": "true or false",
 }
 _BOUNDS = {"minimum": "must be at least", "exclusiveMinimum": "must be greater than"}
-# `error: Any`: jsonschema's type stubs make every attribute of its errors perhaps unset, which none is once it is yielded.
-
+_REQUIRED = {
+    "version": f"write version: {VERSION} at the top",
+    "entrypoint": "say where the function is: entrypoint: package.module:function",
+    "model": "say which model: model: NAME",
+    "project": "write project: {name: NAME}",
+    "name": "write name: NAME",
+}
+_OFF = {
+    "retries": "leave it out for none",
+    "timeout": "leave it out for calls without an end",
+    "concurrency": "leave it out for as many calls as there are",
+    "ttl": "leave cache out to turn it off",
+    "interval": "leave the schedule out to run by hand",
+}
+_BEGIN = "it begins with version: 1 and project: {name: NAME}; `pulpo lock` makes one from the code"
+#: A number or a boolean as it is written.
+_NUMBER_OR_WORD = re.compile(r"(?:[-+.\d][\w.+-]*|true|false)(?![^\s,\]}])", re.IGNORECASE)
 #: Longer values are cut in messages.
 _SHOWN = 60
 
 
 def explain(document: Document) -> list[Diagnostic]:
     """All that the schema has against a document, sorted by place (PLP101); empty if it has nothing."""
-    import jsonschema
+    import jsonschema_rs
 
-    validator = jsonschema.Draft202012Validator(schema())
-    found = {problem for error in validator.iter_errors(document.data) for problem in _problems(error, document)}
+    explainer = _Explainer(document)
+    validator = jsonschema_rs.Draft202012Validator(schema())
+    found = {problem for error in validator.iter_errors(document.data) for problem in explainer.problems(error)}
     return sorted(found, key=lambda problem: problem.sort_key)
 
 
-def _problems(error: Any, document: Document) -> Iterator[Diagnostic]:
-    path = tuple(error.absolute_path)
-    if error.validator == "additionalProperties":
-        known: Iterable[str] = error.schema["properties"]
-        for key in error.instance:
-            if key not in known and not key.startswith("x-"):
-                hint = did_you_mean(key, known) or f"keys here are {', '.join(known)}; your own begin with x-"
-                yield _at_key(document, (*path, key), f"unknown key: {key}", hint)
-    elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                yield _at_key(document, path, f"a required key is missing: {key}")
-    elif error.validator == "type" and error.schema.keys() & {"enum", "const"}:
-        return  # the other rule says more
-    elif "propertyNames" in error.schema_path:
-        yield _at_key(document, (*path, error.instance), _name_problem(error.validator_value, error.instance))
-    else:
-        message, advice = _value_problem(error)
-        yield Diagnostic("PLP101", message, path, document.locate(path), hint=advice)
+class _Explainer:
+    """Puts what a validator says about a document into words."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def problems(self, error: ValidationError) -> Iterator[Diagnostic]:
+        """What an error says: several problems where several keys are unknown, none where another error says more."""
+        # `kind: Any`: a class of its own for each rule, told apart by their names, which are those of the rules.
+        kind: Any = error.kind
+        path = _path(self._document.data, error)
+        node = _at(schema(), error.schema_path[:-1])
+        part = _part(error.schema_path)
+        if kind.name == "additionalProperties":
+            for key in kind.unexpected:
+                yield self._at_key((*path, key), f"unknown key: {key}", key_hint(part, key, node["properties"]))
+        elif kind.name == "required":
+            yield self._at_key(path, f"a required key is missing: {kind.property}", _REQUIRED.get(kind.property))
+        elif kind.name == "propertyNames":
+            name = kind.error.instance
+            yield self._at_key((*path, name), *_name_problem(kind.error.kind.pattern, name))
+        elif kind.name == "type" and node.keys().isdisjoint({"enum", "const"}):
+            yield self._wrong_type(path, node, part)
+        elif kind.name != "type":
+            message, hint = _value_problem(kind, _at(self._document.data, path), path)
+            yield Diagnostic("PLP101", message, path, self._document.locate(path), hint=hint)
+
+    def _at_key(self, path: Path, message: str, hint: str | None) -> Diagnostic:
+        return Diagnostic("PLP101", message, path, self._document.locate(path, key=True), hint=hint)
+
+    def _wrong_type(self, path: Path, node: dict[str, Any], part: str) -> Diagnostic:
+        wanted, place = node["type"], self._document.locate(path)
+        value = _at(self._document.data, path)
+        if wanted == "array":
+            part = _part(node["items"].get("$ref", "").split("/")[1:])
+        if not path:
+            return Diagnostic("PLP101", f"a manifest is a mapping: {_shown(value)}", path, place, hint=_BEGIN)
+        hint = type_hint(wanted, value, part=part, key=path[-1] if path else None, written=self._written(value, place))
+        return Diagnostic("PLP101", f"must be {_TYPES[wanted]}: {_shown(value)}", path, place, hint=hint)
+
+    def _written(self, value: object, place: Place) -> str:
+        """A number or boolean as it stands in the file: 1.10 is not 1.1 to somebody who wants it in quotes."""
+        if not isinstance(value, (bool, int, float)):
+            return ""
+        # Of a migrated document the place is in the file, not in the text: what stands there may be another value.
+        line = "".join(self._lines[place.line - 1 : place.line])
+        scalar = _NUMBER_OR_WORD.match(line, place.column - 1)
+        return scalar[0] if scalar and _means(scalar[0], value) else flow(value)
+
+    @functools.cached_property
+    def _lines(self) -> list[str]:
+        return self._document.text.splitlines()
 
 
-def _at_key(document: Document, path: Path, message: str, hint: str | None = None) -> Diagnostic:
-    return Diagnostic("PLP101", message, path, document.locate(path, key=True), hint=hint)
+def _means(scalar: str, value: float) -> bool:
+    try:
+        return float(scalar) == value
+    except ValueError:  # true and false, and the forms of numbers that Python does not know
+        return scalar.lower() == flow(value)
 
 
-def _value_problem(error: Any) -> tuple[str, str | None]:
+def _part(schema_path: list[str | int]) -> str:
+    """The definition that a place in the schema lies in."""
+    return str(schema_path[1]) if schema_path[:1] == ["$defs"] else "Manifest"
+
+
+def _at(value: Any, path: Iterable[str | int]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _path(data: Any, error: ValidationError) -> Path:
+    """The path of an error's value: jsonschema-rs leaves out keys that are empty, and gives those of digits as numbers."""
+    path: list[str | int] = []
+    for part in error.instance_path:
+        while isinstance(data, dict) and str(part) not in data:
+            path.append("")
+            data = data[""]
+        path.append(str(part) if isinstance(data, dict) else part)
+        data = data[path[-1]]
+    while isinstance(data, dict) and "" in data and data != error.instance:
+        path.append("")
+        data = data[""]
+    return tuple(path)
+
+
+def _value_problem(kind: Any, value: Any, path: Path) -> tuple[str, str | None]:
     """A message and a hint."""
-    rule, wanted, value = str(error.validator), error.validator_value, error.instance
-    if rule == "type":
-        return f"must be {_TYPES[wanted]}: {_shown(value)}", _type_hint(wanted, value)
-    if rule in ("enum", "const"):
-        options = [str(option) for option in (wanted if rule == "enum" else [wanted])]
-        return f"must be {_either(options)}: {_shown(value)}", did_you_mean(str(value), options)
-    if rule == "pattern":
-        return _name_problem(wanted, value), None
-    if rule in _BOUNDS:
-        return f"{_BOUNDS[rule]} {wanted}: {_shown(value)}", None
+    key = path[-1]
+    if kind.name in ("enum", "const"):
+        if path == ("version",):
+            return f"must be {VERSION}: {_shown(value)}", f"write {VERSION}, a number and not in quotes"
+        options = list(map(str, kind.options if kind.name == "enum" else [kind.expected_value]))
+        return f"must be {_either(options)}: {_shown(value)}", choice_hint(key, value, options)
+    if kind.name == "pattern":
+        return _name_problem(kind.pattern, value)
+    if kind.name in _BOUNDS:
+        return f"{_BOUNDS[kind.name]} {kind.limit}: {_shown(value)}", _OFF.get(str(key))
     return "must not be empty", None  # minItems and minLength, which are 1 everywhere
 
 
-def _type_hint(wanted: str, value: object) -> str | None:
-    if value is None:
-        return "leave the key out to unset it"
-    if wanted == "string" and isinstance(value, (bool, int, float)):
-        return f'put it in quotes: "{flow(value)}"'
-    if wanted == "array" and isinstance(value, str):
-        return f"a list of one is written [{flow(value, within=True)}]"
-    return None
-
-
-def _name_problem(pattern: str, value: str) -> str:
+def _name_problem(pattern: str, value: str) -> tuple[str, str | None]:
     if pattern == portable(OPERATION_PATTERN):
-        return operation_name_problem(value) or _unlike(pattern, value)
+        return operation_name_problem(value) or _unlike(pattern, value), operation_hint(value)
     if pattern == portable(ENTRYPOINT_PATTERN):
-        return f"an entrypoint is written package.module:name: {_shown(value)}"
+        return f"an entrypoint is written package.module:name: {_shown(value)}", entrypoint_hint(value)
     if pattern == portable(MODEL_PATTERN):
-        return f"a name here is letters, digits and _, and does not begin with a digit: {_shown(value)}"
-    return _unlike(pattern, value)
+        message = f"a name here is letters, digits and _, and does not begin with a digit: {_shown(value)}"
+        return message, model_hint(value)
+    if pattern == portable(COLLECTION_PATTERN):
+        return f"a collection is letters, digits, _, - and ., and begins with a letter or _: {_shown(value)}", None
+    return _unlike(pattern, value), None
 
 
 def _unlike(pattern: str, value: str) -> str:
@@ -108,5 +188,16 @@ def _either(options: list[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = flow(value)
+    text = flow(_beginning(value))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _beginning(value: Any) -> Any:
+    """As much of a value as is shown: a whole lock can stand where a word should."""
+    if isinstance(value, str):
+        return value[: _SHOWN + 1]
+    if isinstance(value, list):
+        return [_beginning(item) for item in value[:_SHOWN]]
+    if isinstance(value, dict):
+        return {key: _beginning(value[key]) for key in itertools.islice(value, _SHOWN)}
+    return value

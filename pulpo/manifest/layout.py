@@ -8,14 +8,14 @@ fields) comes before its settings (the inherited ones), and a model's schema, th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pulpo.manifest.flow import FlowSettings, FlowSpec, ScheduleSpec
 from pulpo.manifest.model import (
     CacheSpec,
     DeclaredSpec,
     EnvironmentSpec,
-    FlowSpec,
     InputSpec,
     Manifest,
     ModelSettings,
@@ -24,11 +24,11 @@ from pulpo.manifest.model import (
     OperationSpec,
     OutputSpec,
     ParameterSpec,
+    ProjectOverlay,
     ProjectSpec,
-    ScheduleSpec,
-    ServiceSpec,
-    Spec,
 )
+from pulpo.manifest.service import ServiceSpec
+from pulpo.manifest.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Layout:
     block: bool = False
     #: The value is written as a block only when it has this key.
     block_if: str | None = None
+    #: An empty value stands on a line of its own, below its key.
+    own_line: bool = False
     #: How the values of these keys are written.
     fields: Mapping[str, Layout] = field(default_factory=dict)
     #: How all other values, or items, are written; None is on one line.
@@ -68,12 +70,16 @@ class Layout:
         return self.block_if is None or self.block_if in value
 
 
+#: The longest part of an entry, or the one that Pulpo writes beside what people do.
+_LAST: Mapping[type[Spec], str] = {ModelSpec: "schema", FlowSpec: "segments"}
+
+
 def field_order(spec: type[Spec]) -> tuple[str, ...]:
     """The keys of a part of the manifest in the order in which they are written."""
     own = [name for name in spec.model_fields if name in spec.__annotations__]
     inherited = [name for name in spec.model_fields if name not in spec.__annotations__]
     keys = [spec.model_fields[name].alias or name for name in own + inherited]
-    return tuple(sorted(keys, key=lambda key: spec is ModelSpec and key == "schema"))
+    return tuple(sorted(keys, key=lambda key: key == _LAST.get(spec)))
 
 
 def _spec(spec: type[Spec], *, block: bool = False, block_if: str | None = None, **fields: Layout) -> Layout:
@@ -97,20 +103,23 @@ _OPERATION = _spec(
     outputs=Layout(each=_spec(OutputSpec)),
     cache=_CACHE,
 )
-_FLOW = _spec(FlowSpec, block=True, block_if="segments", schedule=_spec(ScheduleSpec), segments=_LINES)
+_SCHEDULE = _spec(ScheduleSpec)
+_FLOW = _spec(FlowSpec, block=True, block_if="segments", schedule=_SCHEDULE, segments=_LINES)
+# Each setting, or that there is none, on a line of its own: between the changes of two branches to two entries stands the
+# line of a key, so that Git can merge them.
 _DECLARED = _spec(
     DeclaredSpec,
     block=True,
-    models=_entries(_spec(ModelSettings)),
-    operations=_entries(_spec(OperationSettings, cache=_CACHE)),
+    models=_entries(replace(_spec(ModelSettings, block=True), own_line=True)),
+    operations=_entries(replace(_spec(OperationSettings, block=True, cache=_CACHE), own_line=True)),
 )
 _OVERLAY = _spec(
     EnvironmentSpec,
     block=True,
-    project=_spec(ProjectSpec),
-    models=_entries(_spec(ModelSpec)),
-    operations=_entries(_spec(OperationSpec)),
-    flows=_entries(_spec(FlowSpec)),
+    project=_spec(ProjectOverlay),
+    models=_entries(_spec(ModelSettings)),
+    operations=_entries(_spec(OperationSettings, cache=_CACHE)),
+    flows=_entries(_spec(FlowSettings, schedule=_SCHEDULE)),
     services=_entries(_spec(ServiceSpec)),
 )
 #: The layout of the whole manifest.

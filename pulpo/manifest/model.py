@@ -11,115 +11,96 @@ shows.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from pulpo.names import ENTRYPOINT_PATTERN, MODEL_PATTERN, OPERATION_PATTERN, snake_case
+from pulpo.manifest.flow import FlowSettings, FlowSpec
+from pulpo.manifest.service import ServiceSpec
+from pulpo.manifest.spec import (
+    CODE,
+    COLLECTION_PATTERN,
+    LOCK,
+    SETTING,
+    YOURS,
+    Count,
+    Entrypoint,
+    FieldName,
+    Identifier,
+    JsonSchema,
+    ModelName,
+    OperationName,
+    PositiveCount,
+    Seconds,
+    Spec,
+    integral,
+)
+from pulpo.names import snake_case
 
 #: The version of the manifest that this Pulpo writes.
 VERSION = 1
-
-JsonSchema = dict[str, Any]
-OperationName = Annotated[str, Field(pattern=OPERATION_PATTERN)]
-ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
-Entrypoint = Annotated[str, Field(pattern=ENTRYPOINT_PATTERN)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-FieldName = Annotated[str, Field(min_length=1)]
-
-
-def _integral(value: object) -> object:
-    """In JSON, and so to every schema validator, 3.0 is the integer 3, and true is not 1."""
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic reports only ValueError
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-#: Whole numbers from 0, and from 1. The bounds stand here: outside of the validator pydantic leaves them out of the schema.
-Count = Annotated[int, Field(ge=0), BeforeValidator(_integral)]
-PositiveCount = Annotated[int, Field(ge=1), BeforeValidator(_integral)]
-
-
-def _shortest(value: float) -> float:
-    """As people write it: 30, not 30.0."""
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value  # noqa: PLR2004 - larger ones have exponents
-
-
-Seconds = Annotated[float, PlainSerializer(_shortest, return_type=Any)]
-
-
-class Spec(BaseModel):
-    """Base of all parts: closed (only keys beginning with `x-` are free), no nulls, no coercion."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
-
-    #: Fields in which null is a value.
-    nullable: ClassVar[frozenset[str]] = frozenset()
-    #: The file's words for the fields, filled in per class.
-    keys: ClassVar[frozenset[str]] = frozenset()
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        cls.keys = frozenset(field.alias or name for name, field in cls.model_fields.items())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _closed(cls, data: object) -> object:
-        if isinstance(data, Mapping):
-            for key, value in data.items():
-                if key not in cls.keys:
-                    if not (isinstance(key, str) and key.startswith("x-")):
-                        raise ValueError(f"unknown key {key!r}")
-                elif value is None and key not in cls.nullable:
-                    raise ValueError(f"{key} is null: leave it out instead")
-        return data
-
-    def data(self) -> dict[str, Any]:
-        """The part as plain data in the file's words, in the order of the fields; unset fields are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class ProjectSpec(Spec):
     """The project that the manifest describes."""
 
-    name: str = Field(min_length=1, description="The project's name.")
-    modules: list[str] = Field(default=[], description="Modules that are imported (packages recursively) to find declarations.")
-    mode: Literal["local", "docker"] | None = Field(default=None, description="How services run: as processes, or as containers.")
+    name: str = Field(min_length=1, description="The project's name; `name` in pyproject.toml goes before it.", examples=["jobs"])
+    modules: list[str] = Field(
+        default=[],
+        description="Modules that `pulpo lock` imports, packages with all that is in them, to find declarations; "
+        "`modules` under [tool.pulpo] in pyproject.toml goes before it.",
+        examples=[["jobs"]],
+    )
+    mode: Literal["local", "docker"] | None = Field(
+        default=None,
+        description="How services run: `local`, the default, as processes on this machine; `docker`, as containers, by Docker "
+        "Compose." + YOURS,
+    )
 
 
 class ModelSettings(Spec):
     """What `@datamodel` gives a default for and the file overrides."""
 
-    description: str | None = Field(default=None, description="What a record is, in a sentence.")
+    description: str | None = Field(default=None, description="What a record is, in a sentence." + SETTING)
     collection: str | None = Field(
         default=None,
         min_length=1,
-        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$",
-        description="The collection that its records are stored in; the model's name in snake_case where unset.",
+        pattern=COLLECTION_PATTERN,
+        description="The collection that its records are stored in; the model's name in snake_case where unset." + SETTING,
+        examples=["raw_jobs"],
     )
     key: list[FieldName] | None = Field(
         default=None,
         min_length=1,
-        description="The natural key: records that agree in these fields are one record.",
+        description="The natural key: records that agree in these fields are one record, and the later one replaces the "
+        "earlier. Without it every record is a new one." + SETTING,
         examples=[["url"]],
     )
     indexes: list[Annotated[list[FieldName], Field(min_length=1)]] | None = Field(
-        default=None, description="Indexes of the collection, each a list of fields.", examples=[[["company"], ["posted_at"]]]
+        default=None,
+        description="Indexes of the collection, each a list of fields." + SETTING,
+        examples=[[["company"], ["posted_at"]]],
     )
-    tags: list[str] | None = Field(default=None, description="Words to select by.")
+    tags: list[str] | None = Field(default=None, description="Words to select by." + SETTING, examples=[["nightly"]])
 
 
 class ModelSpec(ModelSettings):
     """A declared data model: what its records look like and where they are stored."""
 
-    entrypoint: Entrypoint | None = Field(default=None, description="Where the class is: `package.module:Class`.")
-    origin: Literal["manifest"] | None = Field(
-        default=None, description="`manifest`: written by hand here, with no declaration in the code behind it."
+    entrypoint: Entrypoint | None = Field(
+        default=None, description="Where the class is: `package.module:Class`." + CODE, examples=["jobs.models:RawJob"]
     )
-    orphaned: bool | None = Field(default=None, description="The model left the code but has hand edits.")
-    json_schema: JsonSchema = Field(default={}, alias="schema", description="JSON Schema 2020-12 of the model's validated input.")
+    origin: Literal["manifest"] | None = Field(
+        default=None,
+        description="Says that the model is written by hand here: the whole entry is yours, no declaration stands behind it.",
+    )
+    orphaned: bool | None = Field(
+        default=None,
+        description="The model left the code but its entry has hand edits; `pulpo lock --prune` drops it." + LOCK,
+    )
+    json_schema: JsonSchema = Field(
+        default={}, alias="schema", description="JSON Schema 2020-12 of what a record is made from." + CODE
+    )
 
     def collection_for(self, name: str) -> str:
         """The collection of the model called `name`."""
@@ -127,15 +108,21 @@ class ModelSpec(ModelSettings):
 
 
 class ParameterSpec(Spec):
-    """A parameter of an operation that is not a model: a value of the run."""
+    """A parameter of an operation that is not a model: a value that a run is given."""
 
     nullable = frozenset({"default"})
 
-    json_schema: JsonSchema = Field(default={}, alias="schema", description="JSON Schema 2020-12 of the value.")
-    default: Any = Field(default=None, description="The value when none is given; without a default it is required.")
-    description: str | None = None
+    json_schema: JsonSchema = Field(
+        default={},
+        alias="schema",
+        description="JSON Schema 2020-12 of the value." + CODE,
+        examples=[{"type": "string"}, {"type": "integer"}],
+    )
+    default: Any = Field(default=None, description="The value where a run gives none; without it a run must." + CODE)
+    description: str | None = Field(default=None, description="What the value means, in a sentence." + CODE)
     argument: Identifier | None = Field(
-        default=None, description="The argument whose object this value is a field of (see `parameter_objects`)."
+        default=None,
+        description="The function's argument whose object this value is a field of (see `parameter_objects`)." + CODE,
     )
 
     @property
@@ -154,152 +141,232 @@ class Mode(enum.StrEnum):
     PREVIOUS = "previous"
 
 
+#: Modes by name.
+NamedMode = Annotated[Mode, Field(strict=False), WithJsonSchema({"type": "string", "enum": [mode.value for mode in Mode]})]
+
+
 class InputSpec(Spec):
     """An input of an operation: which model, from which operations, one or many."""
 
-    model: ModelName = Field(description="The model of the records that come in.")
-    mode: Annotated[Mode, Field(strict=False)] | None = Field(
+    model: ModelName = Field(description="The model of the records that come in." + CODE, examples=["RawJob"])
+    mode: NamedMode | None = Field(
         default=None,
-        description="`one`: the record. `each`: once per record, after all producers are done. `all`: one list. "
-        "`keyed`: by producer name. `previous`: what the last successful run stored; never an edge.",
+        description="How records come into the parameter, as the annotation has it. `one`, the default: the record that its "
+        "producer makes. `each`: the operation runs once per record, after all producers are done, and what it returns becomes "
+        "many. `all`: one list, ordered by producer, then as produced. `keyed`: a mapping from each producer's name to what it "
+        "made. `previous`: what the last successful run stored; the operation waits for no producer." + CODE,
     )
     sources: list[OperationName] | None = Field(
-        default=None, alias="from", description="The operations whose outputs come in, as resolved by `pulpo lock`."
+        default=None,
+        alias="from",
+        description="The operations whose outputs come in." + LOCK,
+        examples=[["scraping.linkedin.fetch", "scraping.stepstone.fetch"]],
     )
-    many: bool | None = Field(default=None, description="In the modes `keyed` and `previous`: a list instead of one record.")
-    optional: bool | None = Field(default=None, description="None comes in where nothing comes.")
+    many: bool | None = Field(
+        default=None,
+        description="In the modes `keyed` and `previous`: a list instead of one record; false where unset." + CODE,
+    )
+    optional: bool | None = Field(
+        default=None, description="Whether None comes in where nothing comes; false where unset." + CODE
+    )
     select: list[Annotated[str, Field(min_length=1)]] | None = Field(
-        default=None, description="Globs over operation names that choose the producers; a leading `.` means my own flow."
+        default=None,
+        description="Globs over names of operations that choose the producers; a `.` at the start means the operation's own "
+        "flow." + CODE,
+        examples=[["scraping.*.fetch"]],
     )
 
 
 class OutputSpec(Spec):
     """An output of an operation."""
 
-    model: ModelName = Field(description="The model of the records that come out.")
-    many: bool | None = Field(default=None, description="A list of records.")
-    optional: bool | None = Field(default=None, description="None may be returned: no record.")
+    model: ModelName = Field(description="The model of the records that come out." + CODE, examples=["CleanJob"])
+    many: bool | None = Field(default=None, description="Whether a list of records is returned; false where unset." + CODE)
+    optional: bool | None = Field(
+        default=None, description="Whether None may be returned, which is no record; false where unset." + CODE
+    )
 
 
 class CacheSpec(Spec):
     """Reuse of an operation's earlier outputs for the same inputs and parameters."""
 
-    ttl: Seconds | None = Field(default=None, gt=0, description="Seconds that an output may be reused for; for ever where unset.")
+    ttl: Seconds | None = Field(
+        default=None,
+        gt=0,
+        title="Time to live",
+        description="Seconds that an output may be reused for; for ever where unset.",
+        examples=[3600],
+    )
 
 
 class OperationSettings(Spec):
-    """What a decorator gives a default for and the file overrides."""
+    """What `@operation` gives a default for and the file overrides."""
 
-    description: str | None = Field(default=None, description="What the operation does, in a sentence.")
-    category: str | None = Field(default=None, description="A word to group operations by in lists.")
+    description: str | None = Field(default=None, description="What the operation does, in a sentence." + SETTING)
+    category: str | None = Field(default=None, description="A word to group operations by in lists." + SETTING)
     version: str | None = Field(
-        default=None, description="The user's word for the version of the function; part of the cache's key."
+        default=None,
+        description="Your word for the version of the function, in quotes; a new one makes the cache forget." + SETTING,
+        examples=["2"],
     )
-    tags: list[str] | None = Field(default=None, description="Words to select by, as `tag:nightly`.")
-    retries: Count | None = Field(default=None, description="How often a failed call is tried again.", examples=[3])
+    tags: list[str] | None = Field(
+        default=None, description="Words to select by, as `tag:nightly`." + SETTING, examples=[["nightly"]]
+    )
+    retries: Count | None = Field(
+        default=None, description="How often a call that failed is tried again; 0 where unset." + SETTING, examples=[3]
+    )
     retry_delay: Seconds | None = Field(
-        default=None, ge=0, description="Seconds before the first retry, doubled before each one after it; 1 where unset."
+        default=None,
+        ge=0,
+        description="Seconds before the first retry, doubled before each one after it; 1 where unset." + SETTING,
+        examples=[10],
     )
-    timeout: Seconds | None = Field(default=None, gt=0, description="Seconds that one call may take.")
-    concurrency: PositiveCount | None = Field(default=None, description="How many calls of the operation run at the same time.")
+    timeout: Seconds | None = Field(
+        default=None, gt=0, description="Seconds that one call may take; without end where unset." + SETTING, examples=[60]
+    )
+    concurrency: PositiveCount | None = Field(
+        default=None,
+        description="How many calls of the operation run at the same time in the mode `each`." + SETTING,
+        examples=[8],
+    )
     on_error: Literal["fail", "skip"] | None = Field(
         default=None,
-        description="`fail`: the operation fails and what waits for it is skipped. `skip`: go on without the record.",
+        description="What happens when a call failed after all retries: `fail`, the default, fails the operation, and what waits "
+        "for it is skipped; `skip` goes on without the record of this call." + SETTING,
     )
-    cache: CacheSpec | None = Field(default=None, description="Reuse outputs of an earlier run; off where unset.")
+    cache: CacheSpec | None = Field(
+        default=None, description="Reuse of earlier outputs; off where unset." + SETTING, examples=[{"ttl": 3600}]
+    )
     after: list[OperationName] | None = Field(
-        default=None, description="Operations that have to be done first, without data from them."
+        default=None,
+        description="Operations that have to be done first, without data from them." + SETTING,
+        examples=[["setup.tables"]],
     )
 
 
 class OperationSpec(OperationSettings):
     """An operation: the user's function, what goes in and what comes out."""
 
-    entrypoint: Entrypoint = Field(description="Where the function is: `package.module:function`.")
+    entrypoint: Entrypoint = Field(
+        description="Where the function is: `package.module:function`." + CODE, examples=["jobs.operations:clean"]
+    )
     origin: Literal["manifest"] | None = Field(
-        default=None, description="`manifest`: written by hand here, with no decorator in the code behind it."
+        default=None,
+        description="Says that the operation is written by hand here: the whole entry is yours, no decorator stands behind it.",
     )
-    orphaned: bool | None = Field(default=None, description="The operation left the code but has hand edits.")
-    is_async: bool = Field(default=False, alias="async", description="Whether the function is async.")
-    parameters: dict[Identifier, ParameterSpec] = Field(default={}, description="Values of the run, by name.")
+    orphaned: bool | None = Field(
+        default=None,
+        description="The operation left the code but its entry has hand edits; `pulpo lock --prune` drops it." + LOCK,
+    )
+    is_async: bool = Field(default=False, alias="async", description="Whether the function is `async def`." + CODE)
+    parameters: dict[Identifier, ParameterSpec] = Field(
+        default={},
+        description="The function's parameters that are no models: values that a run is given, by name." + CODE,
+        examples=[{"keywords": {"schema": {"type": "string"}, "default": "python"}}],
+    )
     parameter_objects: dict[Identifier, Entrypoint] | None = Field(
-        default=None, description="Arguments that are built from parameters: the argument's name and its class."
+        default=None,
+        description="Arguments that are built from parameters: the argument's name, and its class as "
+        "`package.module:Class`." + CODE,
+        examples=[{"options": "jobs.options:Options"}],
     )
-    inputs: dict[Identifier, InputSpec] = Field(default={}, description="Parameters that are models, by name.")
-    outputs: list[OutputSpec] = Field(default=[], description="What the function returns: one, or a tuple of several.")
+    inputs: dict[Identifier, InputSpec] = Field(
+        default={},
+        description="The function's parameters that are models, by name." + CODE,
+        examples=[{"raw": {"model": "RawJob", "mode": "each"}}],
+    )
+    outputs: list[OutputSpec] = Field(
+        default=[],
+        description="What the function returns: one item for a model or a list of it, several for a tuple." + CODE,
+        examples=[[{"model": "CleanJob"}]],
+    )
     models_in: list[ModelName] | None = Field(
-        default=None, description="Models that the function reads from the store by itself."
+        default=None, description="Models that the function reads from the store by itself." + CODE, examples=[["RawJob"]]
     )
     models_out: list[ModelName] | None = Field(
-        default=None, description="Models that the function writes to the store by itself."
+        default=None, description="Models that the function writes to the store by itself." + CODE, examples=[["RawJob"]]
     )
 
 
-class ScheduleSpec(Spec):
-    """When a deployed flow runs: exactly one of cron, interval and rrule."""
+class ProjectOverlay(Spec):
+    """What differs in one environment about the project itself."""
 
-    cron: str | None = Field(default=None, description="Five fields, as crontab has them.", examples=["0 6 * * *"])
-    interval: Seconds | None = Field(default=None, gt=0, description="Seconds between runs.")
-    rrule: str | None = Field(default=None, description="An RFC 5545 recurrence rule.")
-    timezone: str | None = Field(default=None, description="IANA name of the time zone.", examples=["Europe/Berlin"])
-    paused: bool | None = Field(default=None, description="Keep the schedule but do not run by it.")
-
-
-class FlowSpec(Spec):
-    """A flow: a node of the dotted hierarchy."""
-
-    description: str | None = None
-    schedule: ScheduleSpec | None = None
-    tags: list[str] | None = None
-    parameters: dict[str, Any] | None = Field(
-        default=None, description="Values for the flow's parameters when it runs by schedule."
-    )
-    segments: list[list[OperationName]] | None = Field(
+    mode: Literal["local", "docker"] | None = Field(
         default=None,
-        description="Written by `pulpo lock` where grouping by flow would make a cycle: the parts of the flow, run in turn.",
+        description="How services run in this environment: `local`, as processes on this machine; `docker`, as containers, by "
+        "Docker Compose; as in `project.mode` where unset." + YOURS,
     )
-
-
-class ServiceSpec(Spec):
-    """A service of the project."""
-
-    image: str | None = None
-    command: list[str] | None = None
-    environment: dict[str, str] | None = None
-    ports: list[str] | None = None
-    volumes: list[str] | None = None
-    depends_on: list[str] | None = None
 
 
 class EnvironmentSpec(Spec):
-    """An overlay: what differs in one environment."""
+    """An overlay: what differs in one environment.
 
-    project: dict[str, Any] | None = None
-    models: dict[str, dict[str, Any]] | None = None
-    operations: dict[str, dict[str, Any]] | None = None
-    flows: dict[str, dict[str, Any]] | None = None
-    services: dict[str, dict[str, Any]] | None = None
+    With `--env NAME` it is merged into the rest of the manifest: mappings key by key; other values, lists as well, take the
+    place of those below. What the code owns is the same in all environments.
+    """
+
+    project: ProjectOverlay | None = Field(default=None, description="What differs about the project itself." + YOURS)
+    models: dict[ModelName, ModelSettings] | None = Field(
+        default=None,
+        description="Settings of models that differ, by the model's name." + YOURS,
+        examples=[{"RawJob": {"collection": "raw_jobs_staging"}}],
+    )
+    operations: dict[OperationName, OperationSettings] | None = Field(
+        default=None,
+        description="Settings of operations that differ, by the operation's name." + YOURS,
+        examples=[{"scraping.stepstone.fetch": {"retries": 5}}],
+    )
+    flows: dict[OperationName, FlowSettings] | None = Field(
+        default=None,
+        description="Settings of flows that differ, by the flow's name. A schedule that says when by one of cron, interval and "
+        "rrule takes the place of one that says it by another." + YOURS,
+        examples=[{"scraping": {"schedule": {"paused": True}}}],
+    )
+    services: dict[str, ServiceSpec] | None = Field(
+        default=None,
+        description="Services that differ, by name, and those that only this environment has." + YOURS,
+        examples=[{"db": {"uri": "${MONGO_URL}"}}],
+    )
 
 
 class DeclaredSpec(Spec):
     """What the decorators said at the last lock: the base that tells a hand edit from a change of the code."""
 
-    models: dict[ModelName, dict[str, Any]] = {}
-    operations: dict[OperationName, dict[str, Any]] = {}
+    models: dict[ModelName, dict[str, Any]] = Field(
+        default={}, description="The settings that the code gave each model at the last lock." + LOCK
+    )
+    operations: dict[OperationName, dict[str, Any]] = Field(
+        default={}, description="The settings that the code gave each operation at the last lock." + LOCK
+    )
 
 
 class Manifest(Spec):
-    """`pulpo.lock.yaml`."""
+    """The manifest of a Pulpo project, `pulpo.lock.yaml`: made by `pulpo lock` from the code, and edited by people."""
 
-    version: Annotated[Literal[1], BeforeValidator(_integral)] = Field(description="The version of the manifest's format.")
-    project: ProjectSpec
-    models: dict[ModelName, ModelSpec] = Field(default={}, description="The declared data models, by name.")
-    operations: dict[OperationName, OperationSpec] = Field(default={}, description="The operations, by dotted name.")
-    flows: dict[OperationName, FlowSpec] = Field(default={}, description="Settings of flows, by dotted name.")
-    services: dict[str, ServiceSpec] = Field(default={}, description="The services around the pipeline, by name.")
-    environments: dict[str, EnvironmentSpec] = Field(default={}, description="Overlays, by name.")
+    version: Annotated[Literal[1], BeforeValidator(integral)] = Field(description="The version of the manifest's format." + LOCK)
+    project: ProjectSpec = Field(description="The project: its name, where its code is, how its services run.")
+    models: dict[ModelName, ModelSpec] = Field(
+        default={}, description="The declared data models, by the name of their class. `pulpo lock` adds and removes entries."
+    )
+    operations: dict[OperationName, OperationSpec] = Field(
+        default={},
+        description="The operations, by dotted name. `pulpo lock` adds and removes entries, but those with `origin: manifest`.",
+    )
+    flows: dict[OperationName, FlowSpec] = Field(
+        default={},
+        description="Settings of flows, by dotted name; `pipeline` is all of them together." + YOURS,
+    )
+    services: dict[str, ServiceSpec] = Field(
+        default={},
+        description="The services around the pipeline, by name." + YOURS,
+    )
+    environments: dict[str, EnvironmentSpec] = Field(
+        default={},
+        description="Overlays, by name: what differs with `--env NAME`." + YOURS,
+    )
     declared: DeclaredSpec | None = Field(
-        default=None, description="Kept by `pulpo lock`: what the decorators said last time. Not for editing."
+        default=None,
+        description="What the decorators said at the last lock, so that your edits show as yours. Not for editing." + LOCK,
     )
 
     @property

@@ -7,6 +7,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic, Related
+from pulpo.manifest.held_schema import schema_problem
+from pulpo.manifest.overlay import RECURRENCES, unknown_entries
+from pulpo.manifest.references import malformed_references
 from pulpo.names import PIPELINE, did_you_mean, parents
 
 if TYPE_CHECKING:
@@ -15,19 +18,36 @@ if TYPE_CHECKING:
     from pulpo.diagnostics import Path
     from pulpo.manifest.model import Manifest
 
-#: A password in a URI, unless it is a reference such as `${DB_PASSWORD}`.
-_CREDENTIAL = re.compile(r"://[^/\s:@]*:(?!\$\{)[^/\s@]+@")
+#: A reference is one piece, whatever its default holds; elsewhere a dollar sign is a character like others.
+_REFERENCE, _OTHER = r"\$\{[^{}]*\}", r"\$(?!\{)"
+#: A password in a URI, unless it is nothing but references without defaults such as `${DB_PASSWORD}`.
+_CREDENTIAL = re.compile(
+    rf"://(?:[^/\s:@$]|{_OTHER}|{_REFERENCE})*:"
+    rf"(?!(?:\$\{{[A-Za-z_][A-Za-z0-9_]*(?::-)?\}})+@)"
+    rf"(?:[^/\s@$]|{_OTHER}|{_REFERENCE})+@"
+)
+#: The sections that may hold references.
+_REFERRING = {"flows", "services", "environments"}
 
 
 def rule_problems(manifest: Manifest) -> list[Diagnostic]:
-    """All that breaks a rule: fields, collections, flows and schedules, credentials; each in the order of the manifest."""
-    return [*_fields(manifest), *_collections(manifest), *_flows(manifest), *_credentials(manifest)]
+    """All that breaks a rule: settings, names, references, credentials; each in the order of the manifest."""
+    found = [*setting_problems(manifest), *_schemas(manifest), *_unknown_flows(manifest)]
+    for environment in manifest.environments:
+        found += unknown_entries(manifest, environment)
+    return [*found, *_references(manifest), *_credentials(manifest)]
+
+
+def setting_problems(manifest: Manifest) -> list[Diagnostic]:
+    """What is wrong with settings of models and flows, which an environment may change: PLP114, PLP211 and PLP214."""
+    return [*_fields(manifest), *_collections(manifest), *_schedules(manifest)]
 
 
 def _fields(manifest: Manifest) -> Iterator[Diagnostic]:
     """PLP114 for each field of a key or an index that the model does not have."""
     for name, spec in manifest.models.items():
-        known = list(root_of(spec.json_schema).get("properties", {}))
+        properties = root_of(spec.json_schema).get("properties")
+        known = list(properties) if isinstance(properties, dict) else []
         named = [("key", f) for f in spec.key or ()] + [("indexes", f) for index in spec.indexes or () for f in index]
         for setting, field in named:
             if known and field.split(".")[0] not in known:
@@ -38,8 +58,23 @@ def _fields(manifest: Manifest) -> Iterator[Diagnostic]:
 def root_of(schema: dict[str, Any]) -> dict[str, Any]:
     """The part of a model's schema that describes the model itself: elsewhere only where it refers to itself."""
     if "$ref" in schema:
-        return dict(schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
+        parts = schema.get("$defs")
+        named = parts.get(str(schema["$ref"]).rsplit("/", 1)[-1]) if isinstance(parts, dict) else None
+        return dict(named) if isinstance(named, dict) else {}
     return schema
+
+
+def _schemas(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP114 for each schema written by hand that is none; those of the code are made by pydantic."""
+    written: list[tuple[Path, dict[str, Any]]]
+    written = [(("models", name, "schema"), spec.json_schema) for name, spec in manifest.models.items() if spec.origin]
+    for name, operation in manifest.operations.items():
+        if operation.origin:
+            for parameter, given in operation.parameters.items():
+                written.append((("operations", name, "parameters", parameter, "schema"), given.json_schema))
+    for path, schema in written:
+        if problem := schema_problem(schema):
+            yield Diagnostic("PLP114", f"no JSON Schema: {problem}", path)
 
 
 def _collections(manifest: Manifest) -> Iterator[Diagnostic]:
@@ -58,30 +93,52 @@ def _collections(manifest: Manifest) -> Iterator[Diagnostic]:
             )
 
 
-def _flows(manifest: Manifest) -> Iterator[Diagnostic]:
-    """PLP213 for settings of a flow that is not there, PLP214 for a schedule that says nothing, or two things."""
+def _unknown_flows(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP213 for settings of a flow that is not there."""
     known = {PIPELINE} | {flow for name in manifest.operations for flow in parents(name) or (name,)}
-    for name, spec in manifest.flows.items():
+    for name in manifest.flows:
         if name not in known:
             hint = did_you_mean(name, known) or "`pulpo flows` lists the flows"
             yield Diagnostic("PLP213", f"there is no such flow: {name}", ("flows", name), hint=hint)
+
+
+def _schedules(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP214 for each schedule that says nothing, or two things."""
+    for name, spec in manifest.flows.items():
         if spec.schedule is not None:
-            given = [key for key in ("cron", "interval", "rrule") if getattr(spec.schedule, key) is not None]
+            given = [key for key in RECURRENCES if getattr(spec.schedule, key) is not None]
             if len(given) != 1:
                 message = f"a schedule has one of cron, interval and rrule, this one: {', '.join(given) or 'none'}"
-                yield Diagnostic("PLP214", message, ("flows", name, "schedule"))
+                hint = "keep one of them" if given else 'say when, such as cron: "0 6 * * *"'
+                yield Diagnostic("PLP214", message, ("flows", name, "schedule"), hint=hint)
+
+
+def _references(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP216 for each malformed reference."""
+    if manifest.flows or manifest.services or manifest.environments:
+        yield from malformed_references(manifest.model_dump(mode="json", include=_REFERRING, exclude_unset=True, by_alias=True))
 
 
 def _credentials(manifest: Manifest) -> Iterator[Diagnostic]:
     """PLP215 for each text that looks like a URI with a password in it."""
-    if not _CREDENTIAL.search(manifest.model_dump_json(exclude_unset=True)):
-        return  # looking through all at once takes a tenth of the time
-    for section in ("models", "operations", "services", "environments"):
+    if not _may_hold_credentials(manifest):
+        return
+    for section in ("models", "operations", "flows", "services", "environments"):
         for name, spec in getattr(manifest, section).items():
             for path in _texts(spec.data(), (section, name)):
                 yield Diagnostic(
                     "PLP215", "this looks like a credential", path, hint="write a reference such as ${DB_PASSWORD} in its place"
                 )
+
+
+def _may_hold_credentials(manifest: Manifest) -> bool:
+    """Looks through all texts at once, in a tenth of the time."""
+    from pydantic_core import PydanticSerializationError
+
+    try:
+        return _CREDENTIAL.search(manifest.model_dump_json(exclude_unset=True)) is not None
+    except PydanticSerializationError:  # half of a surrogate pair, which can't be written either
+        return True
 
 
 def _texts(value: object, path: Path) -> Iterator[Path]:

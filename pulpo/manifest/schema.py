@@ -3,6 +3,9 @@
 pydantic's own answer is about the models; the file is stricter and simpler, and that is put right here: an unset setting is
 left out, never null; keys beginning with `x-` are free and all others known; names are checked as keys; and a pattern means
 the same to every validator. No union is left in the schema, so that a validator's error always says what is wrong.
+
+What an editor shows lies beside the rules, in `title`, `description` and `examples`. Keywords that only editors know are not
+used: a strict validator, such as ajv by default, refuses a schema with words that it does not know.
 """
 
 from __future__ import annotations
@@ -12,12 +15,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pulpo.errors import UsageError
-from pulpo.manifest.model import EnvironmentSpec, FlowSpec, Manifest, ModelSpec, OperationSpec, ServiceSpec, Spec
+from pulpo.manifest.flow import FlowSpec
+from pulpo.manifest.model import EnvironmentSpec, Manifest, ModelSpec, OperationSpec
+from pulpo.manifest.service import ServiceSpec
+from pulpo.manifest.spec import Spec, title
+from pulpo.names import MODEL_PATTERN, OPERATION_PATTERN, REPOSITORY
 
 if TYPE_CHECKING:
     import pathlib
 
-BASE_URL = "https://raw.githubusercontent.com/pulpo/pulpocore/main/"
+BASE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}/main/"
 #: The file with the whole schema, at the root of the repository, and where an editor finds it.
 BUNDLE = "pulpo.schema.json"
 SCHEMA_URL = BASE_URL + BUNDLE
@@ -34,6 +41,15 @@ _PARTS: dict[str, type[Spec]] = {
 _NULL = {"type": "null"}
 #: Keywords that hold one schema, and those that hold a mapping of them.
 _ONE, _MANY = ("items", "additionalProperties", "propertyNames"), ("properties", "$defs")
+#: What an editor offers as a key where the keys are names.
+_NAMES = {
+    OPERATION_PATTERN: {
+        "title": "flow.step",
+        "description": "The dotted name of an operation or a flow: lower case letters, digits and _, at most 8 segments.",
+    },
+    MODEL_PATTERN: {"title": "Name", "description": "A name: letters, digits and _, not beginning with a digit."},
+}
+_OWN_KEYS = {"title": "Your own", "description": "Keys that begin with x- are yours: they may hold anything."}
 
 
 @functools.cache
@@ -93,10 +109,12 @@ def _strict(node: dict[str, Any]) -> dict[str, Any]:
     if "pattern" in node:
         node["pattern"] = portable(node["pattern"])
     if "properties" in node:  # a Spec: nothing else has named properties
-        node |= {"additionalProperties": False, "patternProperties": {"^x-": {}}}
+        node |= {"additionalProperties": False, "patternProperties": {"^x-": _OWN_KEYS}}
+        # pydantic gives no title to what is described elsewhere ($ref).
+        node["properties"] = {name: {"title": title(name)} | part for name, part in node["properties"].items()}
     elif "patternProperties" in node:
         ((pattern, value),) = node.pop("patternProperties").items()
-        node |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
+        node |= {"propertyNames": {"pattern": pattern} | _NAMES.get(pattern, {}), "additionalProperties": value}
     for keyword in _ONE:
         if isinstance(node.get(keyword), dict):
             node[keyword] = _strict(node[keyword])

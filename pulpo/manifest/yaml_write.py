@@ -28,9 +28,9 @@ HEADER = f"""\
 
 _INDENT = "  "
 #: Begins with a letter, `_`, `$` or `/`, so it is no number, date or indicator, and holds nothing that could end it.
-_PLAIN = re.compile(r"(?:[^\W\d]|[_$/])(?:[\w./$@%+=()<>'-]|[ ](?=[\w./$@%+=(<]))*")
+_PLAIN = re.compile(r"(?:[^\W\d]|[_$/])(?:[\w./$@%+=()<>'-]|[ ](?=[\w./$@%+=(<]))*+")
 #: Outside of [ ] and { } also commas, and colons within a word.
-_PLAIN_IN_BLOCK = re.compile(r"(?:[^\W\d]|[_$/])(?:[\w./$@%+=()<>',;-]|:(?=[\w/])|[ ](?=[\w./$@%+=(<]))*")
+_PLAIN_IN_BLOCK = re.compile(r"(?:[^\W\d]|[_$/])(?:[\w./$@%+=()<>',;-]|:(?=[\w/])|[ ](?=[\w./$@%+=(<]))*+")
 #: What YAML 1.1 reads as booleans and nulls, in any case.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _ESCAPED = re.compile(rf'["\\\t\n\r]|{UNREADABLE.pattern}')
@@ -62,6 +62,23 @@ def dump_entry(name: str, entry: Mapping[str, Any], section: str = "operations")
     return "".join(lines)
 
 
+def block(data: Mapping[str, Any] | list[Any], layout: Layout, indent: str = "", step: str = _INDENT) -> str:
+    """Entries of a mapping, or items of a list, as lines at an indent; what lies below is indented by `step` each."""
+    lines: list[str] = []
+    _block(data, layout, indent, lines, step)
+    return "".join(lines)
+
+
+def flow_entry(key: str, value: object, layout: Layout) -> str:
+    """An entry of a mapping with the given layout, to stand within { }."""
+    return _entry(key, flow(value, layout.of(key), within=True), " ")
+
+
+def quoted(value: str) -> str:
+    """A string as YAML in double quotes."""
+    return f'"{_ESCAPED.sub(_escape, value)}"'
+
+
 def flow(value: object, layout: Layout = LINE, *, within: bool = False) -> str:
     """A value as YAML on one line; `within`: to stand within [ ] or { }."""
     if isinstance(value, dict):
@@ -85,7 +102,7 @@ def _scalar(value: object, within: bool) -> str:
     return "null" if value is None else str(value)
 
 
-def _block(data: Mapping[str, Any] | list[Any], layout: Layout, indent: str, lines: list[str]) -> None:
+def _block(data: Mapping[str, Any] | list[Any], layout: Layout, indent: str, lines: list[str], step: str = _INDENT) -> None:
     if isinstance(data, list):
         lines.extend(f"{indent}- {flow(item, layout.each or LINE)}\n" for item in data)
         return
@@ -94,7 +111,9 @@ def _block(data: Mapping[str, Any] | list[Any], layout: Layout, indent: str, lin
         inner = layout.of(key)
         if inner.is_block(value):
             lines.append(f"{indent}{_entry(key, '', key_end).rstrip()}\n")
-            _block(value, inner, indent + _INDENT, lines)
+            _block(value, inner, indent + step, lines, step)
+        elif inner.own_line and value == {}:
+            lines.append(f"{indent}{_entry(key, '', key_end).rstrip()}\n{indent}{step}{{}}\n")
         else:
             lines.append(f"{indent}{_entry(key, flow(value, inner), key_end)}\n")
 
@@ -109,7 +128,7 @@ def _string(value: str, within: bool) -> str:
     plain = _PLAIN if within else _PLAIN_IN_BLOCK
     if plain.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return f'"{_ESCAPED.sub(_escape, value)}"'
+    return quoted(value)
 
 
 def _escape(match: re.Match[str]) -> str:

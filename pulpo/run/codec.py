@@ -14,15 +14,16 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
+from pulpo.declare.entrypoint import resolve
 from pulpo.errors import RunError
+from pulpo.manifest.held_schema import value_check
 from pulpo.manifest.model import ModelSpec
 from pulpo.run.beanie import is_document
-from pulpo.run.entrypoint import resolve
 from pulpo.run.failure import describe
 from pulpo.store.base import Collection, Index
 from pulpo.store.values import record_id
@@ -47,15 +48,17 @@ class Codec:
     """One model: its class, where its records are stored and how they get there and back."""
 
     def __init__(self, name: str, spec: ModelSpec) -> None:
-        """Imports the model's class by its entrypoint.
+        """Imports the model's class by its entrypoint; without one its records are dicts that follow its schema.
 
         Raises:
             UsageError: It can't be imported.
+            ValueError: The schema is none.
         """
         self.name = name
         self.key = tuple(spec.key or ())
         self.collection = collection_of(name, spec)
-        self.cls: type = resolve(spec.entrypoint or "")
+        self.cls: type = resolve(spec.entrypoint) if spec.entrypoint else dict
+        self._type: Any = self.cls if spec.entrypoint else by_schema(spec.json_schema)
         self._excluded = {"id", "revision_id"} if is_document(self.cls) else None
         self._adapter: TypeAdapter[Any] | None = None
 
@@ -63,7 +66,7 @@ class Codec:
     def adapter(self) -> TypeAdapter[Any]:
         """Made when first needed: a Beanie Document has to be initialised before."""
         if self._adapter is None:
-            self._adapter = TypeAdapter(self.cls)
+            self._adapter = TypeAdapter(self._type)
         return self._adapter
 
     def checked(self, value: object) -> tuple[object, Data]:
@@ -95,6 +98,8 @@ class Codec:
             return self.adapter.validate_json(to_json(data), by_name=True, by_alias=False)
         except ValidationError as error:
             raise _wrong(error) from error
+        except WrongRecordError:
+            raise
         except Exception as error:
             raise WrongRecordError("", describe(error)) from error
 
@@ -150,6 +155,22 @@ class Codec:
             return self.load(data), data
         except WrongRecordError as error:
             raise WrongRecordError(error.field, f"it can't be read back once stored: {error.problem}", error.value) from error
+
+
+def by_schema(schema: Mapping[str, Any]) -> Any:
+    """The type of dicts that follow a JSON Schema, for pydantic; it raises WrongRecordError for others.
+
+    Raises:
+        ValueError: The schema is none.
+    """
+    problem = value_check(schema)
+
+    def check(record: Data) -> Data:
+        if found := problem(to_jsonable_python(record)):
+            raise WrongRecordError(*found)
+        return record
+
+    return Annotated[dict[str, Any], AfterValidator(check)]
 
 
 def collection_of(name: str, spec: ModelSpec) -> Collection:

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pulpo.compile.flow import REQUIRED, FlowDefinition, Parameter, Step
+from pulpo.declare.entrypoint import resolve
 from pulpo.errors import PulpoError, UsageError
 from pulpo.names import did_you_mean
-from pulpo.run.entrypoint import resolve
 
 #: Values by operation and parameter.
 Assigned = dict[str, dict[str, object]]

@@ -8,12 +8,14 @@ from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 from pulpo.compile.flow import FlowDefinition, Step
-from pulpo.errors import UsageError
+from pulpo.declare.entrypoint import resolve
+from pulpo.diagnostics import Diagnostic
+from pulpo.errors import DiagnosticsError, UsageError
+from pulpo.manifest.held_schema import schema_problem
 from pulpo.manifest.model import ModelSpec
 from pulpo.run import beanie
 from pulpo.run.call import Function
 from pulpo.run.codec import Codec
-from pulpo.run.entrypoint import resolve
 from pulpo.run.outputs import Outlet
 from pulpo.run.parameters import Assigned, arguments
 
@@ -36,12 +38,17 @@ async def codecs_of(steps: Sequence[Step], models: Mapping[str, ModelSpec]) -> d
     """The codecs of all models that the steps take or return; their classes are imported.
 
     Raises:
-        UsageError: Classes can't be imported; all of them are in the one message.
+        DiagnosticsError: Classes can't be imported (PLP116), or what stands for one is no JSON Schema (PLP114); all of
+            them, at paths of the manifest.
+        UsageError: The manifest does not have a model.
     """
     taken = {argument.model for step in steps for argument in step.arguments}
     made = {output.model for step in steps for output in step.outputs}
     names = sorted(taken | made)
-    codecs = _each(names, lambda name: Codec(name, _spec(name, models)))
+    if unknown := [name for name in names if name not in models]:
+        raise UsageError(f"the manifest does not have this model: {unknown[0]}", hint="run `pulpo lock`")
+    _check_schemas({name: models[name].json_schema for name in names if not models[name].entrypoint})
+    codecs = _each("models", names, lambda name: Codec(name, models[name]))
     await beanie.initialise([codec.cls for codec in codecs.values()])
     return codecs
 
@@ -52,10 +59,11 @@ def ready_steps(
     """The steps of a flow, but those `skipped`, ready to be called; their functions are imported.
 
     Raises:
-        UsageError: Functions can't be imported or no longer take what the lock says, or parameters are missing or do not fit.
+        DiagnosticsError: Functions can't be imported (PLP116), all of them, at paths of the manifest.
+        UsageError: Functions no longer take what the lock says, or parameters are missing or do not fit.
     """
     steps = {step.operation: step for step in flow.steps() if step.operation not in skipped}
-    functions = _each(list(steps), lambda name: _function(steps[name]))
+    functions = _each("operations", list(steps), lambda name: _function(steps[name]))
     _check_signatures(steps, functions)
     names = {target: parameter.name for parameter in flow.parameters for target in parameter.targets}
     values = arguments(functions, steps.values(), assigned, names)
@@ -70,25 +78,27 @@ def ready_steps(
     }
 
 
-def _each(names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
-    """What `make` gives for each name; what it refuses, all in one error."""
+def _each(section: str, names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
+    """What `make` gives for each entry of a section of the manifest; the entrypoints that it refuses, all in one error."""
     made: dict[str, T] = {}
-    errors: list[UsageError] = []
+    problems: list[Diagnostic] = []
     for name in names:
         try:
             made[name] = make(name)
         except UsageError as error:
-            errors.append(error)
-    if errors:
-        raise UsageError("\n".join(dict.fromkeys(error.message for error in errors)), hint=errors[0].hint)
+            problems.append(Diagnostic("PLP116", error.message, (section, name, "entrypoint"), hint=error.hint))
+    if problems:
+        raise DiagnosticsError(problems)
     return made
 
 
-def _spec(name: str, models: Mapping[str, ModelSpec]) -> ModelSpec:
-    spec = models.get(name)
-    if spec is None or spec.entrypoint is None:
-        raise UsageError(f"the manifest does not say where the class of this model is: {name}", hint="run `pulpo lock`")
-    return spec
+def _check_schemas(schemas: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse models without a class whose schema is none."""
+    bad = {name: problem for name, schema in schemas.items() if (problem := schema_problem(schema))}
+    if bad:
+        raise DiagnosticsError(
+            [Diagnostic("PLP114", f"no JSON Schema: {p}", ("models", name, "schema")) for name, p in bad.items()]
+        )
 
 
 def _check_signatures(steps: Mapping[str, Step], functions: Mapping[str, Callable[..., Any]]) -> None:

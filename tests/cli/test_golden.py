@@ -6,7 +6,10 @@ import pytest
 
 from tests.cli.conftest import ROOT, Shell
 
-COMMANDS = ["lock", "check", "graph", "operations", "models", "flows", "run", "runs list", "runs show", "schema"]
+COMMANDS = [
+    *("lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
+    *("schema", "merge"),
+]
 
 
 @pytest.mark.golden

@@ -210,8 +210,8 @@ def test_the_decorated_thing_stays_what_it_was(declare):
             "PLP113",
             "inputs= names a parameter that the function does not have: y",
         ),
-        ("@operation(retries=-1)\ndef f() -> None: ...", "PLP114", "Input should be greater than or equal to 0: -1"),
-        ("@operation(on_error='explode')\ndef f() -> None: ...", "PLP114", "Input should be 'fail' or 'skip': 'explode'"),
+        ("@operation(retries=-1)\ndef f() -> None: ...", "PLP114", "must be greater than or equal to 0: -1"),
+        ("@operation(on_error='explode')\ndef f() -> None: ...", "PLP114", "must be 'fail' or 'skip': 'explode'"),
         (
             "@operation('A.b')\ndef f() -> None: ...",
             "PLP102",

@@ -72,7 +72,7 @@ def test_problems_of_the_code_come_with_its_places(jobs):
     jobs.lock()
     jobs.operations += '\n@operation("parsing.loop")\ndef loop(x: "Missing") -> None: ...\n'
     (problem,) = jobs.check()
-    assert (problem.code, problem.place.file, problem.place.line) == ("PLP112", "jobs/operations.py", 13)
+    assert (problem.code, problem.place.file, problem.place.line) == ("PLP112", "jobs/operations.py", 14)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_cycle_is_found_in_the_code_with_every_operation(jobs):
     jobs.lock()
     jobs.operations += '\n@operation("parsing.back")\ndef back(c: MergedJobs) -> CleanedJobs: ...\n@operation("parsing.forth")\ndef forth(c: list[CleanedJobs]) -> MergedJobs: ...\n'
     (problem,) = [p for p in jobs.check() if p.code == "PLP206"]
-    assert [str(r.place) for r in problem.related] == ["jobs/operations.py:13:1", "jobs/operations.py:15:1"]
+    assert [str(r.place) for r in problem.related] == ["jobs/operations.py:14:10", "jobs/operations.py:16:11"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,12 @@ def test_a_cycle_is_found_in_the_code_with_every_operation(jobs):
     [
         ("key: [url]", "key: [ulr]", "PLP114", "did you mean 'url'?"),
         ("declared:", "flows:\n  scrapping: {tags: [x]}\ndeclared:", "PLP213", "did you mean 'scraping'?"),
-        ("declared:", "flows:\n  scraping: {schedule: {timezone: UTC}}\ndeclared:", "PLP214", None),
+        (
+            "declared:",
+            "flows:\n  scraping: {schedule: {timezone: UTC}}\ndeclared:",
+            "PLP214",
+            'say when, such as cron: "0 6 * * *"',
+        ),
         (
             "declared:",
             "services:\n  db: {environment: {URI: 'mongodb://root:hunter2@db/x'}}\ndeclared:",

@@ -22,6 +22,7 @@ from pulpo.manifest.yaml_read import read
 from pulpo.manifest.yaml_write import dumps
 from tests.strategies import damaged_manifests, manifests
 
+BEGIN = "(it begins with version: 1 and project: {name: NAME}; `pulpo lock` makes one from the code)"
 VALID = 'version: 1\nproject: {name: p}\noperations:\n  a.b: {entrypoint: "m:f", retries: 3}\n'
 
 
@@ -74,7 +75,7 @@ def test_a_missing_lock_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_no_lock(tmp_path: Path) -> None:
-    assert unreadable(tmp_path).message == "the lock is not a file: pulpo.lock.yaml"
+    assert unreadable(tmp_path).message == "the lock is a directory, not a file: pulpo.lock.yaml"
 
 
 def test_a_lock_below_a_file_can_not_be_read(tmp_path: Path) -> None:
@@ -89,8 +90,8 @@ def test_a_lock_below_a_file_can_not_be_read(tmp_path: Path) -> None:
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with path.open("wb") as stream:
-        stream.truncate(100_000_001)
-    assert unreadable(path).message == "the lock is larger than 100 MB: pulpo.lock.yaml"
+        stream.truncate(32_000_001)
+    assert unreadable(path).message == "the lock is larger than 32 MB: pulpo.lock.yaml"
 
 
 def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path: Path) -> None:
@@ -134,38 +135,34 @@ def test_all_problems_are_told_in_the_order_of_the_file() -> None:
         services:
           db: {x-mine: 1, zzz: 1}
         """
-    null = "(leave the key out to unset it)"
-    segment = "a segment is lower case letters, digits and _, beginning with a letter, not 'Parsing'"
-    modes = "must be one, each, all, keyed or previous: ech (did you mean 'each'?)"
-    keys = "(keys here are image, command, environment, ports, volumes, depends_on; your own begin with x-)"
     assert told(textwrap.dedent(text)) == [
         "lock:2:17: error PLP101: project.name: must not be empty",
         "lock:2:27: error PLP101: project.mode: must be local or docker: remote",
-        "lock:4:3: error PLP101: models.raw-job: a name here is letters, digits and _, and does not begin with a digit: raw-job",
+        "lock:4:3: error PLP101: models.raw-job: a name here is letters, digits and _, and does not begin with a digit: raw-job (did you mean 'raw_job'?)",
         "lock:6:10: error PLP101: models.Raw.key: must be a list: url (a list of one is written [url])",
         "lock:7:5: error PLP101: models.Raw.schmea: unknown key: schmea (did you mean 'schema'?)",
-        "lock:8:17: error PLP101: models.Raw.entrypoint: an entrypoint is written package.module:name: jobs.models",
-        f"lock:10:3: error PLP101: operations.Parsing.clean: {segment}",
-        f"lock:12:18: error PLP101: operations.Parsing.clean.description: must be a string: null {null}",
-        "lock:13:14: error PLP101: operations.Parsing.clean.timeout: must be greater than 0: 0",
+        "lock:8:17: error PLP101: models.Raw.entrypoint: an entrypoint is written package.module:name: jobs.models (did you mean 'jobs:models'?)",
+        "lock:10:3: error PLP101: operations.Parsing.clean: a segment is lower case letters, digits and _, beginning with a letter, not 'Parsing' (did you mean 'parsing.clean'?)",
+        "lock:12:18: error PLP101: operations.Parsing.clean.description: must be a string: null (leave the key out to unset it)",
+        "lock:13:14: error PLP101: operations.Parsing.clean.timeout: must be greater than 0: 0 (leave it out for calls without an end)",
         'lock:14:21: error PLP101: operations.Parsing.clean.tags[1]: must be a string: 3 (put it in quotes: "3")',
-        "lock:15:3: error PLP101: operations.parsing.clean: a required key is missing: entrypoint",
-        "lock:16:14: error PLP101: operations.parsing.clean.retries: must be at least 0: -1",
-        f"lock:18:31: error PLP101: operations.parsing.clean.inputs.raw.mode: {modes}",
-        "lock:19:7: error PLP101: operations.parsing.clean.inputs.other: a required key is missing: model",
+        "lock:15:3: error PLP101: operations.parsing.clean: a required key is missing: entrypoint (say where the function is: entrypoint: package.module:function)",
+        "lock:16:14: error PLP101: operations.parsing.clean.retries: must be at least 0: -1 (leave it out for none)",
+        "lock:18:31: error PLP101: operations.parsing.clean.inputs.raw.mode: must be one, each, all, keyed or previous: ech (did you mean 'each'?)",
+        "lock:19:7: error PLP101: operations.parsing.clean.inputs.other: a required key is missing: model (say which model: model: NAME)",
         "lock:20:15: error PLP101: operations.parsing.clean.on_error: must be fail or skip: 5",
         "lock:21:18: error PLP101: operations.parsing.clean.concurrency: must be a whole number: many",
-        "lock:22:8: error PLP101: flows: must be a mapping: []",
-        f"lock:24:19: error PLP101: services.db.zzz: unknown key: zzz {keys}",
+        "lock:22:8: error PLP101: flows: must be a mapping: [] (write {})",
+        "lock:24:19: error PLP101: services.db.zzz: unknown key: zzz (keys here are image, command, uri, environment, ports, volumes, depends_on; your own begin with x-)",
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "lock:1:1: error PLP101: must be a mapping: []"),
-        ("just text", "lock:1:1: error PLP101: must be a mapping: just text"),
-        ("a: 1", "lock:1:1: error PLP101: a required key is missing: project"),
+        ("[]", f"lock:1:1: error PLP101: a manifest is a mapping: [] {BEGIN}"),
+        ("just text", f"lock:1:1: error PLP101: a manifest is a mapping: just text {BEGIN}"),
+        ("a: 1", "lock:1:1: error PLP101: a required key is missing: project (write project: {name: NAME})"),
     ],
 )
 def test_what_is_no_manifest_at_all_is_told(text: str, message: str) -> None:
@@ -218,7 +215,7 @@ def test_saving_the_same_text_touches_nothing(tmp_path: Path) -> None:
     before = path.stat()
     assert not save(path, "a: 1\n")
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pulpo.lock.yaml", "run_cache"]
 
 
 def test_saving_keeps_the_mode_and_a_new_file_has_the_usual_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 MINIMAL = {"version": 1, "project": {"name": "p"}}
 ANNOTATIONS = {"$schema", "$id", "$defs", "$ref", "title", "description", "default", "examples"}
+#: What only editors read.
 RULES = {"type", "enum", "const", "pattern", "minimum", "exclusiveMinimum", "minLength", "minItems", "items", "required"}
 MAPPINGS = {"properties", "additionalProperties", "patternProperties", "propertyNames"}
 OPERATION = {"entrypoint": "m:f"}
@@ -77,7 +79,8 @@ def test_all_validators_agree_on_damaged_manifests(data: dict[str, Any]) -> None
         ({"version": 2}, False),
         ({"operation": {}}, False),
         ({"services": {"any name": {"image": "x"}}}, True),
-        ({"environments": {"prod": {"services": {"db": {"anything": None}}}}}, True),
+        ({"environments": {"prod": {"services": {"db": {"uri": "${URI}"}}}}}, True),
+        ({"environments": {"prod": {"services": {"db": {"anything": None}}}}}, False),
     ],
 )
 def test_the_validators_agree_where_they_could_differ(section: dict[str, Any], accepted: bool) -> None:
@@ -101,18 +104,50 @@ def test_a_schema_is_closed_and_has_plain_keywords_only_and_no_nulls(name: str |
         assert node.get("default", 0) is not None
         if "properties" in node:
             assert node["additionalProperties"] is False
-            assert node["patternProperties"] == {"^x-": {}}
+            assert node["patternProperties"].keys() == {"^x-"}
+            assert node["patternProperties"]["^x-"].keys() <= ANNOTATIONS
 
 
-def test_the_schema_explains_its_keys() -> None:
+@pytest.mark.parametrize("name", [None, *schemas_by_name()])
+def test_every_part_and_key_has_a_title_and_whole_sentences_about_it(name: str | None) -> None:
+    document = schema() if name is None else schemas_by_name()[name]
+    parts = {"": document} | {f"#/$defs/{key}": part for key, part in document.get("$defs", {}).items()}
+    explained = {f"{where}.{key}": node for where, part in parts.items() for key, node in part["properties"].items()} | parts
+    for where, node in explained.items():
+        assert re.fullmatch(r"[A-Z].*", node.get("title", "")), where
+        assert re.fullmatch(r"[A-Z`].*[.]", node.get("description", ""), re.DOTALL), where
+
+
+def test_every_choice_has_its_meaning() -> None:
+    choices = [node for node in _schemas(schema()) if "enum" in node]
+    assert len(choices) >= 3
+    for node in choices:
+        assert all(f"`{choice}`" in node["description"] for choice in node["enum"])
+
+
+def test_examples_are_valid_where_they_stand() -> None:
+    document = schema()
+    shown = 0
+    for node in _schemas(document):
+        validator = jsonschema_rs.Draft202012Validator({**node, "$defs": document["$defs"]})
+        for example in node.get("examples", ()):
+            shown += 1
+            assert validator.is_valid(example), (node["title"], example)
+    assert shown > 20
+
+
+def test_a_field_says_what_it_is_its_unit_its_default_and_whose_it_is() -> None:
     operation = schema()["$defs"]["OperationSpec"]["properties"]
-    assert operation["retries"] == {
-        "title": "Retries",
-        "description": "How often a failed call is tried again.",
-        "examples": [3],
+    assert operation["retry_delay"] == {
+        "title": "Retry delay",
+        "description": "Seconds before the first retry, doubled before each one after it; 1 where unset. "
+        "The decorator gives the default; a value here overrides it.",
+        "examples": [10],
         "minimum": 0,
-        "type": "integer",
+        "type": "number",
     }
+    assert operation["entrypoint"]["description"].endswith("The code owns it: `pulpo lock` restores it after an edit.")
+    assert schema()["properties"]["flows"]["description"].endswith("It is yours: `pulpo lock` does not touch it.")
 
 
 def test_a_part_can_be_used_alone() -> None:

@@ -109,8 +109,8 @@ def test_aliases_are_copies() -> None:
     ("text", "code", "place", "message"),
     [
         ("", "PLP002", "1:1", "the file is empty"),
-        ("# only a comment\n", "PLP002", "1:1", "the file is empty"),
-        ("---\n", "PLP002", "1:1", "the file is empty"),
+        ("# only a comment\n", "PLP002", "1:1", "the file holds only comments"),
+        ("---\n", "PLP002", "1:1", "the document is empty"),
         ("\ufeffa: 1", "PLP002", "1:1", "the file begins with a byte order mark"),
         ("a: 1\nb: x\0", "PLP002", "2:5", "a NUL byte: the file is damaged or not text"),
         ("a: 1\nb: x\x85", "PLP002", "2:5", "a character that can't stand in YAML: U+0085"),
@@ -140,18 +140,103 @@ def test_aliases_are_copies() -> None:
         ("a: 1\n---\nb: 1", "PLP002", "2:1", "a second document begins here, but the lock is one"),
         ("a: 'x", "PLP002", "1:6", "the file ends within quotes"),
         ("a: [1\nb: 2", "PLP002", "2:2", "a list in [ ] lacks a comma or its end"),
-        ("a: {b: 1", "PLP002", "2:1", "a mapping in { } lacks a comma or its end"),
-        ("a: {b: mongo:8}", "PLP002", "1:13", "a colon within [ ] or { }: put the text around it in quotes"),
-        ("a: b: c", "PLP002", "1:5", "a colon that can't stand here: quote the text around it, or check the indentation"),
-        ("a:\n  b: 1\n c: 2", "PLP002", "3:2", "a key was expected: check the indentation and the quotes above"),
-        ("a: @x", "PLP002", "1:4", "a character that can't stand here"),
-        ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> x\n", "PLP004", "1:1", "a conflict that Git could not merge: <<<<<<< HEAD"),
-        ("a: 1\r\n=======\r\na: 2\r\n", "PLP004", "2:1", "a conflict that Git could not merge: ======="),
+        ("a: {b: 1", "PLP002", "1:9", "a mapping in { } lacks a comma or its end"),
+        ("a: {b: mongo:8}", "PLP002", "1:13", "a colon within [ ] or { }"),
+        ("a: b: c", "PLP002", "1:5", "a second colon in a value"),
+        ("a:\n  b: 1\n c: 2", "PLP002", "3:2", "indented like no key above"),
+        ("a: @x", "PLP002", "1:4", "a value can't begin with this: @"),
+        ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> x\n", "PLP004", "1:1", "a conflict that Git could not merge: HEAD and x"),
+        ("a: 1\r\n=======\r\na: 2\r\n", "PLP004", "2:1", "a conflict marker of Git is left: ======="),
     ],
 )
 def test_what_has_no_one_meaning_is_refused_where_it_stands(text: str, code: str, place: str, message: str) -> None:
     (problem,) = problems(text)
     assert (problem.code, str(problem.place), problem.message) == (code, f"lock:{place}", message)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "hint", "related"),
+    [
+        ("a:\n  retries:3\n  b: 5\n", "2:10", "no space after the colon: retries:3", "write `retries: 3`", None),
+        ("a:\n  x: 1\n  retries:3\n  b: 5\n", "3:10", "no space after the colon: retries:3", "write `retries: 3`", None),
+        ("a:\n  - k:v\n    b: 5\n", "2:6", "no space after the colon: k:v", "write `k: v`", None),
+        ("a:\n  retries 3\n  b: 5\n", "2:3", "a key without its colon: retries 3", "a key ends with a colon", None),
+        ("a:\n- x\nb\n", "3:1", "a key without its colon: b", "a key ends with a colon", None),
+        ("a:\n  b: 3\n   c: 5\n", "3:5", "a key below a key that has a value already", "indent it like the line above", None),
+        ('a: "x\nb: 1\n', "3:1", "the file ends within quotes", "close them", ("1:4", "the quotes begin here")),
+        (
+            'a: "x\nb: "y"\n',
+            "2:5",
+            "text after a closing quote",
+            "put all of the value",
+            ("1:4", "the quotes that end here begin"),
+        ),
+        ("a: 'it's'", "1:8", "text after a closing quote", "put all of the value in quotes", None),
+        ("a: [1\nb: 2", "2:2", "a list in [ ] lacks a comma or its end", "", ("1:4", "the [ that is not closed is here")),
+        ("a: {b: [1, 2}", "1:13", "a list in [ ] lacks a comma or its end", "", ("1:8", "the [ that is not closed is here")),
+        ("a: {b: 1\nc: 2", "2:2", "a mapping in { } lacks a comma or its end", "", ("1:4", "the { that is not closed is here")),
+        ("a: [1] x", "1:8", "text after a closing ]", "put all of the value in quotes", None),
+        ("a: 1\n]", "2:1", "a ] that closes nothing", "remove it", None),
+        ("a: [1,,2]", "1:7", "nothing stands before this comma", "remove it", None),
+        ("a: - x", "1:4", "a list item can't stand here", "begin the list on a line of its own", None),
+        ("a: 1\n- b", "2:1", "a list item among keys", "indent it below its key", ("1:1", "the mapping begins here")),
+        ("- a\nb: 1", "2:1", "a key among list items", "check the indentation", ("1:1", "the list begins here")),
+        ("k:\n  - a\n   - c: 1", "3:4", "indented like no list item above", "check the indentation", None),
+        ("k:\n  - a: 1\n   b: 2", "3:4", "indented like no list item above", "check", ("2:3", "the list begins here")),
+        ("-\ta: 1", "1:2", "a tab can't stand here", "use spaces", None),
+        ("a:\n  b: 1\n\tc: 2", "3:1", "a tab indents this line", "indent with spaces", None),
+        ("a:\n  \tb: 1", "2:3", "a tab indents this line", "indent with spaces", None),
+        ('a: "\\d"', "1:5", "a backslash within double quotes that means nothing: \\d", "write \\\\ for a backslash", None),
+        ('a: "\\ud83d\\ude00"', "1:7", "no character has this number: d83d", "write the character itself", None),
+        ("a: 1\n...\nb: 2", "3:1", "the document has ended above", "the lock is one mapping", None),
+        (
+            "a: 1\n---\nb: 2",
+            "2:1",
+            "a second document begins here, but the lock is one",
+            "remove one",
+            ("1:1", "the first begins here"),
+        ),
+        ("a: *b", "1:4", "an alias of an anchor that is not set above it", "write &NAME before", None),
+        ("a: ? b", "1:4", "a `?` can't stand here", "put the text in quotes", None),
+        (": 1", "1:1", "a key is missing before the colon", "", None),
+        ("~: 1", "1:1", "a key is a string, quote it: ~", 'write "~"', None),
+        ("k" * 1100 + ": 1", "1:1101", f"a key is longer than 1024 characters: {'k' * 59}…", "", None),
+    ],
+)
+def test_a_mistake_is_told_where_it_began_with_what_to_write(
+    text: str, place: str, message: str, hint: str, related: tuple[str, str] | None
+) -> None:
+    (problem,) = problems(text)
+    assert (str(problem.place), problem.message) == (f"lock:{place}", message)
+    assert (problem.hint or "").startswith(hint)
+    if related:
+        assert str(problem.related[0].place) == f"lock:{related[0]}"
+        assert problem.related[0].message.startswith(related[1])
+
+
+def test_a_conflict_names_both_branches_and_its_markers() -> None:
+    (problem,) = problems("v: 1\n<<<<<<< HEAD\na: 1\n||||||| 1a2b3c\na: 0\n=======\na: 2\n>>>>>>> topic/x\n")
+    assert (problem.code, problem.message) == ("PLP004", "a conflict that Git could not merge: HEAD and topic/x")
+    assert [(related.message, related.place) for related in problem.related] == [
+        ("their common base begins here", Place("lock", 4)),
+        ("the other side begins here", Place("lock", 6)),
+        ("it ends here", Place("lock", 8)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("a: 1\n=======\na: 2\n>>>>>>> topic\n", ["2:1"]),
+        ("<<<<<<< HEAD\na: 1\n", ["1:1"]),
+        ("a: 1\n>>>>>>> topic\nb: 1\n<<<<<<< HEAD\n", ["2:1", "4:1"]),
+        ("<<<<<<< a\n<<<<<<< b\n=======\n>>>>>>> c\n", ["1:1", "2:1"]),
+    ],
+)
+def test_half_removed_conflicts_are_told(text: str, places: list[str]) -> None:
+    found = problems(text)
+    assert [str(p.place) for p in found] == [f"lock:{place}" for place in places]
+    assert "a conflict marker of Git is left" in found[0].message
 
 
 def test_a_duplicate_key_names_both_places() -> None:
@@ -196,7 +281,7 @@ def test_as_deep_as_allowed_is_read() -> None:
     [
         (b"a: 1\nb: \xff", "lock:2:4", "save it as UTF-8"),
         ("a: é\nb: 1".encode("latin-1"), "lock:1:4", "save it as UTF-8"),
-        ("a: 1".encode("utf-16"), "lock:1:1", "it looks like UTF-16; save it as UTF-8"),
+        ("a: 1".encode("utf-16"), "lock:1:1", "save it as UTF-8"),
     ],
 )
 def test_bytes_that_are_not_utf_8_are_refused(raw: bytes, place: str, hint: str) -> None:
@@ -240,6 +325,54 @@ def test_a_path_leads_to_its_key() -> None:
     assert document.locate(("operations", "a.b", "outputs", 0), key=True) == Place("lock", 8, 7)
 
 
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [
+        (("version",), "1:11"),
+        (("operations",), "2:11"),
+        (("operations", "a.b"), "3:6"),
+        (("operations", "a.b", "inputs", "raw"), "6:38"),
+        (("operations", "a.b", "inputs", "raw", "from", 1), "6:36"),
+        (("operations", "a.b", "outputs", 0), "8:21"),
+        (("services", "other", "image"), "14:13"),
+        ((), "1:8"),
+    ],
+)
+def test_a_place_tells_where_it_ends(path: tuple[str | int, ...], end: str) -> None:
+    place = read(LOCK, "lock").locate(path)
+    assert f"{place.end_line}:{place.end_column}" == end
+
+
+def test_an_aliased_value_is_placed_at_its_key() -> None:
+    assert read("a: {x: &x 1, y: *x}", "lock").locate(("a", "y")) == Place("lock", 1, 14)
+
+
+def test_a_multi_line_scalar_ends_where_its_text_ends() -> None:
+    place = read("a: 'b\n  c'\nd: 1\n", "lock").locate(("a",))
+    assert (place.line, place.end_line, place.end_column) == (1, 2, 5)
+
+
+def test_places_among_merge_keys_that_double_are_found_at_once() -> None:
+    text = "\n".join(["a0: &a0 {k: 1}", *(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 14))])
+    document = read(text, "lock")
+    assert document.locate(("a13", "k")) == Place("lock", 1, 13)
+    assert document.locate(("a13", "gone")) == Place("lock", 14, 1)
+
+
+def test_nodes_that_are_kept_are_those_of_the_text() -> None:
+    kept, parsed = read(LOCK, "lock", keep_nodes=True), read(LOCK, "lock")
+    assert "root" in vars(kept)
+    assert "root" not in vars(parsed)
+    assert kept.locate(("services", "other", "ports")) == parsed.locate(("services", "other", "ports"))
+    assert kept == parsed
+
+
+def test_too_many_problems_are_not_all_told() -> None:
+    found = problems("a: {" + "k, " * 5000 + "}")
+    assert len(found) == 1001
+    assert found[-1].message == "more than 1,000 problems: the rest is not shown"
+
+
 def test_columns_count_characters() -> None:
     assert read("é😀: {ü: 1}\n", "lock").locate(("é😀", "ü"), key=True) == Place("lock", 1, 6)
 
@@ -271,8 +404,8 @@ def test_without_libyaml_the_same_is_read() -> None:
         import sys
         sys.modules["ruamel.yaml.cyaml"] = None
         from pulpo.errors import DiagnosticsError
-        from pulpo.manifest import yaml_read
-        print(yaml_read._Parser.__name__)
+        from pulpo.manifest import yaml_read, yaml_syntax
+        print(yaml_syntax.Parser.__mro__[1].__name__)
         text = sys.stdin.read()
         document = yaml_read.read(text, "lock")
         print(document.data, *(document.locate(p) for p in [("operations", "a.b", "retries"), ("services", "other", "ports")]))

@@ -76,9 +76,12 @@ CANONICAL = textwrap.dedent("""\
         services:
           db: {image: "mongo:8", uri: "${MONGO_URL}"}
     declared:
-      models: {}
+      models:
+        CleanJob:
+          {}
       operations:
-        scraping.stepstone.fetch: {retries: 3}
+        scraping.stepstone.fetch:
+          retries: 3
     x-note: [yours]
 """)
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from pulpo.compile.flow import FlowParameter
-from pulpo.errors import UsageError
+from pulpo.errors import DiagnosticsError, UsageError
 from pulpo.run.inline import execute
 from tests.run.workshop import Job, Parameter, step_of, takes, told
 
@@ -96,17 +96,25 @@ async def test_code_that_can_not_be_imported_is_said_all_at_once(project):
         dataclasses.replace(step, operation="a.one", entrypoint="no_such_module_here:fetch"),
         dataclasses.replace(step, operation="a.two", entrypoint=f"{project.module.__name__}:f_a_on"),
     ]
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(DiagnosticsError) as caught:
         await project.run()
-    assert caught.value.message.splitlines() == [
-        "no_such_module_here:fetch can't be imported: ModuleNotFoundError: No module named 'no_such_module_here'",
-        f"{project.module.__name__}:f_a_on can't be imported: {project.module.__name__} has no f_a_on",
+    assert [(d.code, d.path, d.message) for d in caught.value.diagnostics] == [
+        (
+            "PLP116",
+            ("operations", "a.one", "entrypoint"),
+            "no_such_module_here:fetch can't be imported: ModuleNotFoundError: No module named 'no_such_module_here'",
+        ),
+        (
+            "PLP116",
+            ("operations", "a.two", "entrypoint"),
+            f"{project.module.__name__}:f_a_on can't be imported: {project.module.__name__} has no f_a_on",
+        ),
     ]
 
 
 async def test_a_model_that_the_manifest_does_not_have_is_said(project):
     project.step("a.one", lambda job: None, takes("job", "Nothing"))
-    with pytest.raises(UsageError, match="does not say where the class of this model is: Nothing"):
+    with pytest.raises(UsageError, match="the manifest does not have this model: Nothing"):
         await project.run()
 
 

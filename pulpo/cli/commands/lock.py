@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulpo.cli.options import Format, FormatOption
 from pulpo.cli.output import counted
 from pulpo.settings import LOCK_NAME
+
+if TYPE_CHECKING:
+    from pulpo.cli.output import Output
+    from pulpo.lock.explain import Ownership
+    from pulpo.lock.update import LockResult
 
 
 class Side(StrEnum):
@@ -25,25 +32,106 @@ def register(app: typer.Typer) -> None:
 
 def lock(
     context: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...", help="With --prefer: settle only the conflicts at and below these.", show_default=False
+        ),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the lock would change.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Comments in the lock may be lost; the code wins conflicts.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change, exit 1 if anything.")] = False,
     prefer: Annotated[Side | None, typer.Option(help="Which side wins conflicts.", show_default=False)] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Drop edited entries that left the code.")] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write nothing; say who owns a value, and why.", show_default=False)
+    ] = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Write the lock from the code; edits stay.
 
-    Hand edits of settings stay; a setting that code and lock both changed is a conflict, and nothing is written.
+    Only what changed is written. Hand edits of settings stay; a setting that code and lock both changed is a conflict, and
+    nothing is written until you settle it.
     """
     output = context.obj.output
-    result = context.obj.cli.lock(check=check, force=force, prefer=prefer.value if prefer else None, prune=prune)
-    output.diagnostics(result.diagnostics)
-    for change in result.changes:
-        output.talk(f"  {change}" if change.path else f"  {change.after}")
-    counts = f"{counted(len(result.manifest.operations), 'operation')}, {counted(len(result.manifest.models), 'model')}"
-    if check and result.stale:
+    if explain is not None:
+        _print_ownership(context.obj.cli.explain_lock(explain), output, format)
+        return
+    if paths and prefer is None:
+        raise typer.BadParameter("paths go with --prefer", param_hint="PATH")
+    result = context.obj.cli.lock(
+        check=check or diff,
+        prefer=prefer.value if prefer else None,
+        paths=paths or (),
+        prune=prune,
+        on_wait=lambda: output.talk("waiting for another `pulpo lock` in this project"),
+    )
+    if format is Format.JSON:
+        output.json(_as_data(result))
+    elif diff:
+        _print_diff(result, output)
+    _talk(result, output, quiet=diff or format is Format.JSON)
+    if result.stale and (check or diff):
         output.talk(f"{LOCK_NAME} is stale: run `pulpo lock`", "red")
         raise typer.Exit(1)
-    if result.written:
-        output.talk(f"{LOCK_NAME} written: {counts}", "green")
-    else:
-        output.talk(f"{LOCK_NAME} is up to date: {counts}", "green")
+    counts = f"{counted(len(result.manifest.operations), 'operation')}, {counted(len(result.manifest.models), 'model')}"
+    output.talk(f"{LOCK_NAME} {'written' if result.written else 'is up to date'}: {counts}", "green")
+
+
+def _talk(result: LockResult, output: Output, *, quiet: bool) -> None:
+    output.diagnostics(result.diagnostics)
+    for change in () if quiet else result.changes:
+        output.talk(f"  {change}" if change.path else f"  {change.after}")
+
+
+def _print_diff(result: LockResult, output: Output) -> None:
+    import difflib
+
+    styles = {"+": "green", "-": "red", "@": "blue"}
+    before, after = (text.splitlines(keepends=True) for text in (result.before, result.after))
+    for line in difflib.unified_diff(before, after, fromfile=f"a/{LOCK_NAME}", tofile=f"b/{LOCK_NAME}"):
+        text = line.rstrip("\r\n")
+        output.data(output.style(text, *([styles[text[0]]] if text[:1] in styles else []), stream=sys.stdout))
+        if not line.endswith("\n"):
+            output.data("\\ No newline at end of file")
+
+
+def _as_data(result: LockResult) -> dict[str, object]:
+    from pulpo.cli.output import diagnostics_as_data
+    from pulpo.lock.changes import MISSING
+
+    changes = [
+        {"path": list(c.path)} | {k: v for k, v in (("before", c.before), ("after", c.after)) if v is not MISSING}
+        for c in result.changes
+    ]
+    return {**diagnostics_as_data(result.diagnostics), "stale": result.stale, "written": result.written, "changes": changes}
+
+
+def _print_ownership(found: list[Ownership], output: Output, format: Format) -> None:  # noqa: A002 - the option's name
+    from pulpo.diagnostics import dotted
+    from pulpo.lock.changes import MISSING, shown
+
+    if format is Format.JSON:
+        output.json([_ownership_as_data(one) for one in found])
+        return
+    for number, one in enumerate(found):
+        value = one.said[0].value
+        text = "(not set)" if value is MISSING else shown(value)
+        output.data(f"{'' if number == 0 else chr(10)}{output.style(dotted(one.path), 'bold', stream=sys.stdout)}: {text}")
+        output.data(f"  owner: {one.owner} ({one.why})")
+        for said in one.said:
+            what = "nothing" if said.value is MISSING else shown(said.value)
+            output.data(f"  {said.who} says: {what}" + (f"  ({said.place})" if said.place else ""))
+
+
+def _ownership_as_data(one: Ownership) -> dict[str, object]:
+    from pulpo.lock.changes import MISSING
+
+    said = {
+        s.who: {
+            "set": s.value is not MISSING,
+            "value": None if s.value is MISSING else s.value,
+            "place": str(s.place or "") or None,
+        }
+        for s in one.said
+    }
+    return {"path": list(one.path), "owner": one.owner, "why": one.why, "said": said}

@@ -1,4 +1,4 @@
-"""`pulpo operations`, `pulpo models` and `pulpo flows`: what the lock has, all of them or one."""
+"""`pulpo operations`, `models`, `flows`, `services` and `environments`: what the lock has, all of them or one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pulpo.cli.options import Format, FormatOption
 from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pulpo.compile.flow import FlowDefinition
-    from pulpo.manifest.model import OperationSpec
+    from pulpo.errors import UsageError
+    from pulpo.manifest.model import ModelSpec, OperationSpec
 
 Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
 
@@ -23,6 +24,8 @@ def register(app: typer.Typer) -> None:
     app.command()(operations)
     app.command()(models)
     app.command()(flows)
+    app.command()(services)
+    app.command()(environments)
 
 
 def operations(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
@@ -31,8 +34,8 @@ def operations(context: typer.Context, name: Name = None, format: FormatOption =
     if name is not None:
         _show_one(context, "operation", name, {n: s.data() for n, s in found.items()}, format)
         return
-    rows = [(n, _takes(s), _gives(s), s.description or "") for n, s in sorted(found.items())]
-    _show_all(context, rows, ("operation", "takes", "gives", "description"), format)
+    rows = [(n, _takes(s), _gives(s), _origin(s), s.description or "") for n, s in sorted(found.items())]
+    _show_all(context, rows, ("operation", "takes", "gives", "origin", "description"), format)
 
 
 def models(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
@@ -41,8 +44,8 @@ def models(context: typer.Context, name: Name = None, format: FormatOption = For
     if name is not None:
         _show_one(context, "model", name, {n: s.data() for n, s in found.items()}, format)
         return
-    rows = [(n, s.collection_for(n), ", ".join(s.key or ()), s.description or "") for n, s in sorted(found.items())]
-    _show_all(context, rows, ("model", "collection", "key", "description"), format)
+    rows = [(n, s.collection_for(n), ", ".join(s.key or ()), _origin(s), s.description or "") for n, s in sorted(found.items())]
+    _show_all(context, rows, ("model", "collection", "key", "origin", "description"), format)
 
 
 def flows(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
@@ -53,6 +56,79 @@ def flows(context: typer.Context, name: Name = None, format: FormatOption = Form
         return
     rows = [(n, str(len(f.operations)), ", ".join(p.name for p in f.parameters)) for n, f in found.items()]
     _show_all(context, rows, ("flow", "operations", "parameters"), format)
+
+
+def services(
+    context: typer.Context,
+    name: Name = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if a variable is not set that has no default.")] = False,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """List the services and the environment variables that they need, or show one.
+
+    References such as ${NAME} are shown as they are written, values of variables never.
+    """
+    found = {n: s.data() for n, s in sorted(context.obj.cli.services().items())}
+    if name is not None and name not in found:
+        raise _no_such("service", name, found)
+    chosen = found if name is None else {name: found[name]}
+    if format is Format.JSON:
+        data = [{"service": n, **entry, "variables": _variables({n: entry})} for n, entry in chosen.items()]
+        context.obj.output.json(data if name is None else data[0])
+    elif name is not None:
+        _show_service(context, name, found[name])
+    else:
+        rows = [(n, _runs(e), ", ".join(e.get("ports", ())), _states({n: e})) for n, e in found.items()]
+        _show_all(context, rows, ("service", "image, command or URI", "ports", "variables"), format)
+    if check:
+        context.obj.cli.check_variables(*([name] if name else []))
+
+
+def environments(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """List the environments and what each changes, or show one."""
+    found = {n: s.data() for n, s in context.obj.cli.environments().items()}
+    if name is not None:
+        _show_one(context, "environment", name, found, format)
+        return
+    rows = [(n, ", ".join(_changes(found[n]))) for n in sorted(found)]
+    _show_all(context, rows, ("environment", "changes"), format)
+
+
+def _show_service(context: typer.Context, name: str, entry: Mapping[str, Any]) -> None:
+    from pulpo.manifest.yaml_write import dump_entry
+
+    context.obj.output.data(dump_entry(name, entry, "services"))
+    if states := _states({name: entry}):
+        context.obj.output.data(f"# variables: {states}")
+
+
+def _variables(entries: Mapping[str, Any]) -> dict[str, str]:
+    import os
+
+    from pulpo.manifest.references import variable_states
+
+    return dict(variable_states({"services": entries}, os.environ))
+
+
+def _states(entries: Mapping[str, Any]) -> str:
+    words = {"yes": "set", "default": "default", "no": "not set"}
+    return ", ".join(f"{name} ({words[state]})" for name, state in _variables(entries).items())
+
+
+def _runs(entry: Mapping[str, Any]) -> str:
+    command = " ".join(entry.get("command", ()))
+    return entry.get("uri") or " ".join(filter(None, (entry.get("image"), command))) or "-"
+
+
+def _changes(overlay: Mapping[str, Any]) -> list[str]:
+    """What an environment changes, as paths: entries of sections, and settings of the project."""
+    return [
+        f"{section}.{name}" for section, entries in overlay.items() if not section.startswith("x-") for name in sorted(entries)
+    ]
+
+
+def _origin(spec: OperationSpec | ModelSpec) -> str:
+    return spec.origin or "code"
 
 
 def _flow_data(flow: FlowDefinition) -> dict[str, Any]:
@@ -68,12 +144,17 @@ def _gives(spec: OperationSpec) -> str:
     return ", ".join(f"list[{o.model}]" if o.many else o.model for o in spec.outputs) or "-"
 
 
-def _show_one(context: typer.Context, kind: str, name: str, entries: Mapping[str, Any], format: Format) -> None:  # noqa: A002
+def _no_such(kind: str, name: str, entries: Iterable[str]) -> UsageError:
     from pulpo.errors import UsageError
+
+    return UsageError(f"there is no {kind} {name}", hint=did_you_mean(name, entries) or f"`pulpo {kind}s` lists them")
+
+
+def _show_one(context: typer.Context, kind: str, name: str, entries: Mapping[str, Any], format: Format) -> None:  # noqa: A002
     from pulpo.manifest.yaml_write import dump_entry
 
     if name not in entries:
-        raise UsageError(f"there is no {kind} {name}", hint=did_you_mean(name, entries) or f"`pulpo {kind}s` lists them")
+        raise _no_such(kind, name, entries)
     if format is Format.JSON:
         context.obj.output.json({"name": name, **entries[name]})
     else:

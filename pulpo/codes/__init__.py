@@ -1,0 +1,1 @@
+"""The pages that explain the codes of diagnostics, one Markdown file a code."""

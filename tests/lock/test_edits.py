@@ -1,0 +1,182 @@
+"""What people do to the lock, and how `lock` and `check` tell of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pulpo.errors import DiagnosticsError, UsageError
+from pulpo.lock.explain import ownership
+from pulpo.lock.merge import MISSING
+
+FETCH = "operations.scraping.stepstone.fetch"
+
+
+def explained(jobs, path: str):
+    return ownership(jobs._afresh(), path)
+
+
+def owner(jobs, path: str) -> str:
+    (one,) = explained(jobs, path)
+    return one.owner
+
+
+def said(jobs, path: str) -> dict[str, object]:
+    (one,) = explained(jobs, path)
+    return {s.who: (None if s.value is MISSING else s.value) for s in one.said}
+
+
+@pytest.fixture
+def edited(jobs):
+    """Two settings edited by hand, with comments, and the code changed on both."""
+    jobs.operations = jobs.operations.replace('@operation("parsing.clean")', '@operation("parsing.clean", retries=1)')
+    jobs.lock()
+    jobs.edit("retries: 3\n", "retries: 5  # flaky\n")
+    jobs.edit("retries: 1\n", "retries: 2  # rarely\n")
+    return jobs
+
+
+def conflict(jobs):
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4").replace("retries=1", "retries=0")
+    return jobs
+
+
+def test_all_conflicts_are_told_at_once_with_both_places(edited):
+    with pytest.raises(DiagnosticsError) as raised:
+        conflict(edited).lock()
+    told = [(d.code, str(d.place), [str(r.place) for r in d.related]) for d in raised.value.diagnostics]
+    lines = edited.text.splitlines()
+    rarely, flaky = (next(n for n, line in enumerate(lines, 1) if word in line) for word in ("# rarely", "# flaky"))
+    assert told == [
+        ("PLP303", f"pulpo.lock.yaml:{rarely}:14", ["jobs/operations.py:10:37"]),
+        ("PLP303", f"pulpo.lock.yaml:{flaky}:14", ["jobs/operations.py:4:48"]),
+    ]
+
+
+def test_one_conflict_is_settled_and_the_other_is_still_told(edited):
+    before = conflict(edited).text
+    with pytest.raises(DiagnosticsError) as raised:
+        edited.lock(prefer="manifest", paths=[FETCH])
+    assert [d.path[1] for d in raised.value.diagnostics] == ["parsing.clean"]
+    assert edited.text == before
+
+
+def test_conflicts_are_settled_by_path(edited):
+    conflict(edited).lock(prefer="code", paths=[f"{FETCH}.retries", "operations.parsing"])
+    assert "retries: 4  # flaky" in edited.text
+    assert "retries: 0  # rarely" in edited.text
+    assert edited.check() == ()
+
+
+def test_a_path_without_a_conflict_is_refused(edited):
+    before = conflict(edited).text
+    with pytest.raises(UsageError, match="there is no conflict at: operations.scraping.linkedin") as raised:
+        edited.lock(prefer="code", paths=[FETCH, "operations.scraping.linkedin"])
+    assert raised.value.hint == "there are at: operations.parsing.clean.retries"
+    assert edited.text == before
+
+
+def test_settling_changes_only_what_was_declared(edited):
+    before = conflict(edited).text
+    edited.lock(prefer="manifest")
+    changed = [(old, new) for old, new in zip(before.splitlines(), edited.text.splitlines(), strict=True) if old != new]
+    assert changed == [("      retries: 1", "      retries: 0"), ("      retries: 3", "      retries: 4")]
+
+
+def test_check_tells_a_conflict_once(edited):
+    assert [d.code for d in conflict(edited).check()] == ["PLP303", "PLP303"]
+
+
+def test_overrides_are_notes_for_reviewers(edited):
+    edited.edit("operations:\n", "operations:\n  by.hand:\n    origin: manifest\n    entrypoint: jobs.operations:clean\n")
+    edited.edit("    key: [url]\n", "")
+    notes = [d for d in edited.check(code=False, show_overrides=True) if d.code == "PLP302"]
+    assert [(d.severity, ".".join(map(str, d.path)), d.message) for d in notes] == [
+        ("note", "models.CleanedJobs.key", "taken out by hand: the decorator says [url]"),
+        ("note", "operations.by.hand", "written by hand: no decorator is behind it"),
+        ("note", "operations.parsing.clean.retries", "set by hand to 2: the decorator says 1"),
+        ("note", "operations.scraping.stepstone.fetch.retries", "set by hand to 5: the decorator says 3"),
+    ]
+    assert [d.code for d in edited.check(code=False)] == []
+
+
+def test_who_owns_a_value(edited):
+    edited.path.write_text(edited.text + "flows:\n  scraping: {tags: [x], x-team: data}\n")
+    assert owner(edited, f"{FETCH}.retries") == "lock"
+    assert said(edited, f"{FETCH}.retries") == {"lock": 5, "code": 3, "declared": 3}
+    assert owner(edited, f"{FETCH}.entrypoint") == "code"
+    assert owner(edited, "operations.parsing.clean.inputs.raw.from") == "pulpo lock"
+    assert owner(edited, "operations.parsing.clean.timeout") == "nobody"
+    assert owner(edited, "flows.scraping.tags[0]") == "lock"
+    assert owner(edited, "flows.scraping.x-team") == "lock"
+    assert owner(edited, f"declared.{FETCH}.retries") == "pulpo lock"
+    assert owner(edited, "models.RawJobs.key") == "code"
+    assert owner(edited, "project.name") == "code"
+    conflict(edited)
+    assert owner(edited, f"{FETCH}.retries") == "both"
+
+
+def test_an_entry_is_explained_field_by_field(edited):
+    assert [one.path[-1] for one in explained(edited, FETCH)] == [
+        "entrypoint", "async", "parameters", "inputs", "outputs", "retries",
+    ]  # fmt: skip
+
+
+def test_a_path_that_is_not_there_is_told_with_a_near_miss(jobs):
+    jobs.lock()
+    with pytest.raises(UsageError, match="there is nothing at: operations.parsing.claen.retries") as raised:
+        explained(jobs, "operations.parsing.claen.retries")
+    assert raised.value.hint == "did you mean 'operations.parsing.clean'?"
+    with pytest.raises(UsageError) as raised:
+        explained(jobs, "parsing.clean.retries")
+    assert raised.value.hint == "did you mean 'operations.parsing.clean.retries'?"
+
+
+def test_a_rename_takes_edits_comments_and_mentions_along(jobs):
+    jobs.operations += '\n@operation("parsing.more")\ndef more() -> None: ...\n'
+    jobs.lock()
+    jobs.edit("  scraping.stepstone.fetch:\n", "  # the slow one\n  scraping.stepstone.fetch:  # mine\n")
+    jobs.edit("retries: 3\n", "retries: 5  # flaky\n")
+    jobs.edit("    outputs: []\n", "    outputs: []\n    after: [scraping.stepstone.fetch]  # quiet then\n")
+    jobs.path.write_text(
+        jobs.text + "environments:\n  prod:\n    operations:\n      scraping.stepstone.fetch: {timeout: 9}  # slow there\n"
+    )
+    jobs.operations = jobs.operations.replace(
+        '"scraping.stepstone.fetch", retries=3', '"a.fetch", retries=3, previously=["scraping.stepstone.fetch"]'
+    )
+    jobs.lock()
+    assert "\n  # the slow one\n  a.fetch:  # mine\n" in jobs.text
+    assert "retries: 5  # flaky\n" in jobs.text
+    assert "after: [a.fetch]  # quiet then\n" in jobs.text
+    assert "      a.fetch: {timeout: 9}  # slow there\n" in jobs.text
+    assert "scraping.stepstone" not in jobs.text
+    assert jobs.check() == ()
+
+
+def test_two_operations_can_not_both_have_been_one(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3\n", "retries: 5\n")
+    jobs.operations = jobs.operations.replace(
+        '"scraping.stepstone.fetch", retries=3', '"b.fetch", retries=3, previously="scraping.stepstone.fetch"'
+    )
+    jobs.operations += '\n@operation("a.fetch", retries=3, previously="scraping.stepstone.fetch")\ndef a() -> None: ...\n'
+    manifest = jobs.lock().manifest
+    assert (manifest.operations["a.fetch"].retries, manifest.operations["b.fetch"].retries) == (5, 3)
+
+
+def test_a_name_that_the_code_still_has_gives_its_edits_to_nobody(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3\n", "retries: 5\n")
+    jobs.operations += '\n@operation("a.fetch", previously="scraping.stepstone.fetch")\ndef a() -> None: ...\n'
+    manifest = jobs.lock().manifest
+    assert (manifest.operations["a.fetch"].retries, manifest.operations["scraping.stepstone.fetch"].retries) == (None, 5)
+
+
+def test_drift_of_structure_is_told_with_both_places_and_restored(jobs):
+    jobs.lock()
+    before = jobs.text
+    jobs.edit("    async: false\n", "    async: true  # why not\n")
+    (drift,) = jobs.check()
+    assert (drift.code, drift.message) == ("PLP301", "the code says false, the lock says true")
+    assert [r.place.file for r in drift.related] == ["jobs/operations.py"]
+    jobs.lock()
+    assert jobs.text == before.replace("    async: false\n", "    async: false  # why not\n")
