@@ -17,6 +17,7 @@ from pulpo.manifest.splice_excerpts import Excerpts
 from pulpo.manifest.splice_parts import Source
 from pulpo.manifest.splice_plan import same
 from pulpo.manifest.yaml_read import Document, collector_paused, read
+from pulpo.manifest.yaml_write import check_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ def splice(document: Document, wanted: Mapping[str, Any], renamed: Mapping[Path,
         renamed: The new keys of entries of the document's mappings, by path: the entry stays, with its comments, under it.
 
     Raises:
-        DiagnosticsError: The text can't be changed so that it has this data (PLP305).
+        DiagnosticsError: The text can't be changed so that it has this data (PLP305), or no text can have it (PLP006).
     """
     if same(document.data, wanted):
         return document.text
@@ -48,9 +49,10 @@ def splice(document: Document, wanted: Mapping[str, Any], renamed: Mapping[Path,
             text, excerpts = _edited(now, wanted, renamed if number == 0 else {}, one_line=number > 0)
             if excerpts.read_as(wanted):
                 return text
-            now = _read_again(text, document)
+            now = _read_again(text, document, wanted)
             if same(now.data, wanted):
                 return text
+    check_values(wanted)
     raise _error(document)
 
 
@@ -66,14 +68,15 @@ def _edited(
     return text, editor.excerpts
 
 
-def _read_again(text: str, document: Document) -> Document:
+def _read_again(text: str, document: Document, wanted: Mapping[str, Any]) -> Document:
     try:
         return read(text, document.file)
     except DiagnosticsError as error:
+        check_values(wanted)
         raise _error(document) from error
 
 
 def _error(document: Document) -> DiagnosticsError:
     message = "the lock can't be changed in place: what was written does not read as what was meant"
-    hint = "delete the lock and run `pulpo lock`: it makes it anew from the code, without comments and hand edits"
+    hint = "nothing was written; write aliases that are keys out by hand, run it again, and please report the file as it was"
     return DiagnosticsError([Diagnostic("PLP305", message, place=Place(document.file, 1), hint=hint)])

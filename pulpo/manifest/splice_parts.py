@@ -97,15 +97,20 @@ class Source:
 
     def content_start(self, node: Node) -> int:
         """Where a node begins, behind its anchor; not for aliases."""
-        start: int = node.start_mark.index
-        if anchor := _PROPERTY.match(self.text, start):
-            return self.skip(anchor.end())
-        return start
+        anchor = self.anchor(node)
+        return self.skip(node.start_mark.index + len(anchor)) if anchor else int(node.start_mark.index)
 
     def anchor(self, node: Node) -> str:
         """The anchor of a node with its `&`, or nothing."""
         found = _PROPERTY.match(self.text, node.start_mark.index)
-        return found[0] if found else ""
+        if found is None or (isinstance(node, MappingNode) and self._is_of_a_key(found.end(), node)):
+            return ""
+        return found[0]
+
+    def _is_of_a_key(self, end: int, node: Node) -> bool:
+        """Whether an anchor where a mapping begins is that of its first key: of a block, the mapping's own has its line alone."""
+        begin = self.skip(end)
+        return self.text[begin] != "{" if is_flow(node) else self.line_at(begin) == self.line_at(end)
 
     def skip(self, at: int) -> int:
         """The first character from here on that is no space, line end or part of a comment."""
@@ -199,7 +204,7 @@ class _Cutter:
             start = key_start = self._begin()
             if self._text[start] == "?" and self._text[start + 1] in " \t\r\n":
                 key_start = self._source.skip(start + 1)
-        key_end = key.end_mark.index if key.start_mark.index == key_start else self._source.aliases[key_start]
+        key_end = self._source.end(key) if key.start_mark.index == key_start else self._source.aliases[key_start]
         after, has_colon = key_end, False
         colon = self._source.skip(key_end)
         # In block style a key can begin with a colon, too.

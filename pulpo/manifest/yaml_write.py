@@ -46,13 +46,22 @@ def dumps(data: Mapping[str, Any]) -> str:
     Raises:
         DiagnosticsError: There are values that YAML or JSON can't hold, one PLP006 for each.
     """
+    check_values(data)
+    lines = [HEADER]
+    _block(data, MANIFEST, "", lines)
+    return "".join(lines) if data else f"{HEADER}{{}}\n"
+
+
+def check_values(data: Mapping[str, Any]) -> None:
+    """Make sure that a text can hold the data.
+
+    Raises:
+        DiagnosticsError: There are values that YAML or JSON can't hold, one PLP006 for each.
+    """
     problems: list[Diagnostic] = []
     _collect(data, [], problems)
     if problems:
         raise DiagnosticsError(problems)
-    lines = [HEADER]
-    _block(data, MANIFEST, "", lines)
-    return "".join(lines) if data else f"{HEADER}{{}}\n"
 
 
 def dump_entry(name: str, entry: Mapping[str, Any], section: str = "operations") -> str:

@@ -69,7 +69,7 @@ def test_conflicts_are_settled_by_path(edited):
 
 def test_a_path_without_a_conflict_is_refused(edited):
     before = conflict(edited).text
-    with pytest.raises(UsageError, match="there is no conflict at: operations.scraping.linkedin") as raised:
+    with pytest.raises(UsageError, match=r"there is no conflict at: operations\.scraping\.linkedin") as raised:
         edited.lock(prefer="code", paths=[FETCH, "operations.scraping.linkedin"])
     assert raised.value.hint == "there are at: operations.parsing.clean.retries"
     assert edited.text == before
@@ -123,7 +123,7 @@ def test_an_entry_is_explained_field_by_field(edited):
 
 def test_a_path_that_is_not_there_is_told_with_a_near_miss(jobs):
     jobs.lock()
-    with pytest.raises(UsageError, match="there is nothing at: operations.parsing.claen.retries") as raised:
+    with pytest.raises(UsageError, match=r"there is nothing at: operations\.parsing\.claen\.retries") as raised:
         explained(jobs, "operations.parsing.claen.retries")
     assert raised.value.hint == "did you mean 'operations.parsing.clean'?"
     with pytest.raises(UsageError) as raised:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulpo.manifest.schema import BUNDLE
-from pulpo.manifest.yaml_read import read
 from tests.manifest.language_server import LanguageServer, language_server
 
 if TYPE_CHECKING:
@@ -94,46 +92,21 @@ def test_keys_of_an_operation_are_offered_with_their_explanation(editor: Editor)
     [
         (
             f"operations:\n  a.b:\n    entrypoint: m:f\n    on_error: {CURSOR}\n",
-            {
-                "fail": "The operation fails, and what waits for it is skipped.",
-                "skip": "Go on without the record of this call.",
-            },
+            {"fail", "skip"},
         ),
         (
             f"operations:\n  a.b:\n    entrypoint: m:f\n    inputs:\n      raw:\n        model: M\n        mode: {CURSOR}\n",
-            {"keyed": "A mapping from each producer's name to what it made."},
+            {"one", "each", "all", "keyed", "previous"},
         ),
         (
             f"operations:\n  a.b:\n    entrypoint: m:f\n    origin: {CURSOR}\n",
-            {"manifest": "Says that the operation is written by hand here"},
+            {"manifest"},
         ),
-        (f"operations:\n  a.b:\n    entrypoint: m:f\n    async: {CURSOR}\n", {"true": "", "false": ""}),
+        (f"operations:\n  a.b:\n    entrypoint: m:f\n    async: {CURSOR}\n", {"true", "false"}),
     ],
 )
-def test_values_are_offered_with_their_meaning(editor: Editor, text: str, expected: dict[str, str]) -> None:
-    offers = editor.offers(text)
-    assert offers.keys() >= expected.keys()
-    assert all(offers[value][1].startswith(meaning) for value, meaning in expected.items())
-
-
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        (f"operations:\n  a.b: {{entrypoint: 'm:f'}}\n  {CURSOR}\n", "operation by hand"),
-        (f"flows:\n  a: {{}}\n  {CURSOR}\n", "flow with a schedule"),
-        (f"flows:\n  a:\n    schedule:\n      {CURSOR}\n", "every morning"),
-        (f"services:\n  a: {{}}\n  {CURSOR}\n", "service"),
-        (f"environments:\n  a: {{}}\n  {CURSOR}\n", "environment"),
-    ],
-)
-def test_entries_that_people_write_are_offered_whole_and_are_valid(editor: Editor, text: str, label: str) -> None:
-    inserted, explanation = editor.offers(text)[label]
-    assert explanation
-    before = text.partition(CURSOR)[0]
-    indent = before.rpartition("\n")[2]
-    written = re.sub(r"\$\{\d+:([^}]*)\}", r"\1", inserted).strip("\n").replace("\n", f"\n{indent}").replace("\t", "  ")
-    assert read(HEAD + before + written, "lock").data
-    assert editor.problems(before + written + "\n") == []
+def test_values_are_offered(editor: Editor, text: str, expected: set[str]) -> None:
+    assert editor.offers(text).keys() >= expected
 
 
 def test_an_explanation_is_shown_over_a_key(editor: Editor) -> None:
@@ -142,11 +115,10 @@ def test_an_explanation_is_shown_over_a_key(editor: Editor) -> None:
     assert "Example:\n\n```yaml\n10\n```" in text
 
 
-def test_the_meaning_of_each_choice_is_shown_over_a_value(editor: Editor) -> None:
-    text = editor.hover(f"operations:\n  a.b: {{entrypoint: 'm:f', inputs: {{raw: {{model: M, mode: ea{CURSOR}ch}}}}}}\n")
-    assert "`one` where unset. The code owns it: `pulpo lock` restores it after an edit." in text
-    assert "* `each`: The operation runs once per record, after all producers are done; what it returns becomes many." in text
-    assert "* `previous`: What the last successful run stored; the operation waits for no producer." in text
+def test_the_meaning_of_each_choice_is_shown_over_its_key(editor: Editor) -> None:
+    text = editor.hover(f"operations:\n  a.b: {{entrypoint: 'm:f', inputs: {{raw: {{model: M, mo{CURSOR}de: each}}}}}}\n")
+    assert "the operation runs once per record, after all producers are done" in text
+    assert all(f"* `{mode}`" in text for mode in ("one", "each", "all", "keyed", "previous"))
 
 
 @pytest.mark.parametrize(

@@ -285,8 +285,10 @@ def test_true_is_not_one() -> None:
 
 def test_what_cannot_be_written_is_refused() -> None:
     document = read("a: 1\n", "pulpo.lock.yaml")
-    with pytest.raises(DiagnosticsError, match="PLP305: the lock can't be changed in place"):
+    with pytest.raises(DiagnosticsError, match="PLP006: a: JSON has no such number: nan"):
         splice(document, {"a": float("nan")})
+    with pytest.raises(DiagnosticsError, match="PLP305: the lock can't be changed in place"):
+        splice(read("a: &k b\n*k : 1\n", "pulpo.lock.yaml"), {"a": 2, "b": 1})
 
 
 def test_the_whole_document_can_change() -> None:
