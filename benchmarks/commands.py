@@ -11,10 +11,11 @@ import subprocess
 import sys
 import tempfile
 import venv
+from functools import partial
 from pathlib import Path
 
 from measure import Command, interleaved, table
-from projects import kedro_project, pulpo_project
+from projects import change_settings, kedro_project, pulpo_project, shared_models_project
 
 BIN = Path(sys.executable).parent
 PULPO = str(BIN / "pulpo")
@@ -53,12 +54,16 @@ def beside_kedro(directory: Path, rounds: int) -> None:
 
 
 def growth(directory: Path, rounds: int) -> None:
-    """The commands at 100, 1,000 and 10,000 operations."""
+    """The commands at 100, 1,000 and 10,000 operations; `lock` also with 50 of them changed, and with a model for each."""
     commands = {}
     for n in (100, 1_000, 10_000):
-        project = pulpo_project(directory / f"pulpo{n}-growth", n)
-        subprocess.run([PULPO, "-q", "lock"], cwd=project, check=True)
+        project, changed = (shared_models_project(directory / f"{name}{n}", n) for name in ("growth", "changed"))
+        own_models = pulpo_project(directory / f"own-models{n}", n)
+        for each in (project, changed, own_models):
+            subprocess.run([PULPO, "-q", "lock"], cwd=each, check=True)
         commands |= {
+            f"lock, 50 changed {n:5}": Command([PULPO, "-q", "lock"], changed, partial(change_settings, changed, 50)),
+            f"lock, own models {n:5}": Command([PULPO, "-q", "lock"], own_models),
             f"check --no-code {n:6}": Command([PULPO, "-q", "check", "--no-code"], project),
             f"graph           {n:6}": Command([PULPO, "-q", "graph"], project),
             f"lock            {n:6}": Command([PULPO, "-q", "lock"], project),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -40,6 +40,8 @@ class Command:
 
     argv: Sequence[str]
     cwd: Path | None = None
+    #: Called before each run, not timed.
+    prepare: Callable[[], None] | None = None
 
 
 def interleaved(commands: Mapping[str, Command], rounds: int = 7) -> dict[str, Timing]:
@@ -59,6 +61,8 @@ def interleaved(commands: Mapping[str, Command], rounds: int = 7) -> dict[str, T
 
 
 def _once(command: Command) -> tuple[float, float]:
+    if command.prepare is not None:
+        command.prepare()
     before = os.times()
     started = time.perf_counter()
     done = subprocess.run(command.argv, cwd=command.cwd, capture_output=True, text=True, check=False, env=_ENVIRONMENT)

@@ -1,10 +1,12 @@
 """Projects of any size to measure with: the same pipeline for Pulpo and for Kedro.
 
-`n` operations in `n / 2` flows of two: each fetches records of a model of its own and counts them.
+`n` operations in `n / 2` flows of two: each fetches records of a model of its own and counts them. Or in `n / 20` flows of
+twenty, which share two models.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 PER_MODULE = 200
@@ -46,6 +48,36 @@ async def fetch{i}(limit: int = 10) -> list[Item{i}]:
 def count{i}(items: list[Item{i}]) -> Count{i}:
     return Count{i}(shop="{i}", items=len(items))
 """.strip()
+
+
+def shared_models_project(root: Path, n: int) -> Path:
+    """Write a Pulpo project with `n` operations and `n / 10` models; returns its directory."""
+    package = root / "shop"
+    package.mkdir(parents=True)
+    (root / "pyproject.toml").write_text('[project]\nname = "shop"\n[tool.pulpo]\nmodules = ["shop"]\n')
+    (package / "__init__.py").write_text("")
+    for start in range(0, n // 20, PER_MODULE // 20):
+        parts = ["from pydantic import BaseModel\n\nfrom pulpo import datamodel, operation\n"]
+        for i in range(start, min(n // 20, start + PER_MODULE // 20)):
+            models, operations = _pulpo_flow(i).split("@operation", 1)
+            parts += [models] + [_renamed(f"@operation{operations}", i, j) for j in range(10)]
+        (package / f"part{start}.py").write_text("\n\n".join(parts))
+    return root
+
+
+def _renamed(operations: str, i: int, j: int) -> str:
+    return re.sub(rf"\b(fetch|count)({i})?(?=[\"(])", rf"\g<0>_{j}", operations)
+
+
+def change_settings(root: Path, n: int) -> None:
+    """Change the decorators of `n` operations, spread over the project."""
+    files = sorted((root / "shop").glob("part*.py"))
+    for file in files:
+        text = file.read_text()
+        retries = int(re.search(r"retries=(\d)", text)[1])
+        each = -(-n // len(files))
+        file.write_text(re.sub(rf"retries={retries}", f"retries={retries % 8 + 1}", text, count=min(each, n)))
+        n -= min(each, n)
 
 
 def kedro_project(root: Path, n: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -10,7 +11,9 @@ def main() -> None:
     try:
         from pulpo.cli.app import CLI
 
-        sys.exit(CLI.main())
+        code = CLI.main()
+        gc.freeze()  # the last collection, at exit, would go through all classes of the user's models
+        sys.exit(code)
     except KeyboardInterrupt:  # while it was still being imported
         sys.exit(130)
 

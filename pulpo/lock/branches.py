@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pulpo.errors import DiagnosticsError
-from pulpo.lock.changes import MISSING, same
+from pulpo.lock.changes import MISSING
 from pulpo.lock.chunks import Chunk, cut
 from pulpo.lock.threeway import Branches, ClashError, renames
+from pulpo.manifest.equality import same
 from pulpo.manifest.yaml_read import read
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import dotted
+from pulpo.manifest.equality import ORDERED, same
 from pulpo.manifest.yaml_write import flow
 
 if TYPE_CHECKING:
@@ -36,26 +37,16 @@ class Difference:
 
 def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference]:
     """All differences in the order of the keys; a missing entry is one difference, however much it holds."""
+    ordered = path[-1:] != () and path[-1] in ORDERED
+    if before is not MISSING and same(before, after, ordered=ordered):
+        return
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key, MISSING), after.get(key, MISSING), (*path, key))
-        if path[-1:] in _ORDERED and before.keys() == after.keys() and list(before) != list(after):
+        if ordered and before.keys() == after.keys() and list(before) != list(after):
             yield Difference(path, list(before), list(after))
-    elif not same(before, after):
+    else:
         yield Difference(path, before, after)
-
-
-#: Mappings whose order means something: that of the function's signature, or of the model's fields.
-_ORDERED = (("parameters",), ("inputs",), ("properties",))
-
-
-def same(before: Any, after: Any) -> bool:
-    """Whether both are written alike: in Python `True == 1`, and `[True] == [1]`."""
-    if isinstance(before, list) and isinstance(after, list):
-        return len(before) == len(after) and all(map(same, before, after))
-    if isinstance(before, dict) and isinstance(after, dict):
-        return before.keys() == after.keys() and all(same(value, after[key]) for key, value in before.items())
-    return bool(before == after) and isinstance(before, bool) is isinstance(after, bool)
 
 
 def shown(value: object) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pulpo.diagnostics import Diagnostic, Related, Severity, dotted
-from pulpo.lock.changes import MISSING, same, shown
+from pulpo.lock.changes import MISSING, shown
+from pulpo.manifest.equality import same
 from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS, VERSION
 
 if TYPE_CHECKING:
@@ -251,6 +252,8 @@ class _Section:
 
 def _with_own(new: Any, old: Any) -> Any:
     """The new data with the keys beginning with `x-` that the old has at the same places, at any depth."""
+    if new == old:
+        return new
     if isinstance(new, dict) and isinstance(old, dict):
         merged = {key: _with_own(value, old.get(key)) for key, value in new.items()}
         return merged | {key: value for key, value in old.items() if key.startswith("x-") and key not in merged}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic, Severity
-from pulpo.lock.changes import MISSING, same, shown
+from pulpo.lock.changes import MISSING, shown
 from pulpo.lock.merge import SETTINGS, base_of
+from pulpo.manifest.equality import same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

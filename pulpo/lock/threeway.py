@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pulpo.lock.changes import MISSING, same
+from pulpo.lock.changes import MISSING
+from pulpo.manifest.equality import same
 from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import Difference, differences
 from pulpo.lock.merge import Preference, merge
-from pulpo.manifest.load import read_file, validate, writing
+from pulpo.manifest.load import check_schema, read_file, writing
 from pulpo.manifest.migrate import MIGRATIONS, migrate
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.rules import rule_problems
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pulpo.declare.lower import Lowered
     from pulpo.diagnostics import Path
-    from pulpo.lock.merge import Side
+    from pulpo.lock.merge import Data, Side
     from pulpo.manifest.migrate import Migration
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
@@ -60,6 +60,8 @@ class Derived:
     """What the lock should say."""
 
     manifest: Manifest
+    #: The same as plain data.
+    data: Data
     changes: tuple[Difference, ...]
     diagnostics: tuple[Diagnostic, ...]
     #: What the decorators say.
@@ -115,7 +117,7 @@ def _locked(project: Project, preference: Preference | None, migrations: Mapping
     file = read_file(project.lock_path, project.lock_shown, keep_nodes=True) if project.lock_path.exists() else None
     document = None if file is None else migrate(file, migrations)
     if document is not None:
-        validate(document)
+        check_schema(document)
     derived = derive(project, document, prefer=preference, prune=prune)
     if preference and (unused := preference.unused([*derived.settled, *_conflicts(derived)])):
         others = ", ".join(dotted(path) for path in _conflicts(derived))
@@ -130,9 +132,8 @@ def _locked(project: Project, preference: Preference | None, migrations: Mapping
 
 
 def _written(document: Document | None, derived: Derived) -> str:
-    data = derived.manifest.data()
     try:
-        return splice(document, data, derived.renamed) if document else dumps(data)
+        return splice(document, derived.data, derived.renamed) if document else dumps(derived.data)
     except DiagnosticsError as error:
         # What the decorators said stands twice in the lock.
         found = [d for d in error.diagnostics if d.path[:1] != ("declared",)] or error.diagnostics
@@ -162,10 +163,11 @@ def derive(project: Project, document: Document | None, *, prefer: Preference | 
     if found := errors(code.diagnostics):
         raise DiagnosticsError(_located(found, code, None))
     merged = merge(code, file, project=project_of(project, file), prefer=prefer, prune=prune)
-    manifest, more = _resolved(_validated(merged.data, code))
+    manifest, data, more = _resolved(_validated(merged.data, code), merged.data)
     return Derived(
         manifest,
-        tuple(differences(file, manifest.data())) if document else (Difference((), None, "a new file"),),
+        data,
+        tuple(differences(file, data)) if document else (Difference((), None, "a new file"),),
         tuple(sorted(_located([*code.diagnostics, *merged.diagnostics, *more], code, document), key=lambda d: d.sort_key)),
         code,
         merged.renamed,
@@ -205,21 +207,23 @@ def _validated(data: dict[str, Any], code: Lowered) -> Manifest:
         raise DiagnosticsError(_located(found, code, None)) from None
 
 
-def _resolved(manifest: Manifest) -> tuple[Manifest, list[Diagnostic]]:
-    """The manifest with every inference resolved, and what was found on the way."""
+def _resolved(manifest: Manifest, data: Data) -> tuple[Manifest, Data, list[Diagnostic]]:
+    """The manifest with every inference resolved, the same as data, and what was found on the way."""
     resolution = resolve(manifest)
     found = [*rule_problems(manifest), *resolution.diagnostics]
     if errors(found):
-        return manifest, found
-    manifest = Manifest.model_validate(resolution.apply(manifest.data()))
+        return manifest, data, found
+    data = resolution.apply(data)
+    manifest = Manifest.model_validate(data)
     dataflow = analyze(manifest)
     found += dataflow.diagnostics
     if errors(found):
-        return manifest, found
+        return manifest, data, found
     split = segments(dataflow)
     if split.flows or any(flow.segments for flow in manifest.flows.values()):
-        manifest = Manifest.model_validate(split.apply(manifest.data()))
-    return manifest, [*found, *split.diagnostics]
+        data = split.apply(data)
+        manifest = Manifest.model_validate(data)
+    return manifest, data, [*found, *split.diagnostics]
 
 
 def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | None) -> list[Diagnostic]:

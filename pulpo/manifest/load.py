@@ -93,25 +93,36 @@ def _bytes(path: pathlib.Path, file: str) -> bytes:
     return raw
 
 
-def validate(document: Document) -> Manifest:
-    """The manifest that a document is.
+def check_schema(document: Document) -> None:
+    """Make sure that a document is a manifest of this version that follows the schema.
 
     Raises:
         DiagnosticsError: A newer Pulpo wrote it (PLP005), an older one did (PLP007), or it does not follow the schema (PLP101,
             all problems).
     """
     import jsonschema_rs
-    from pydantic import ValidationError
 
     check_version(document)
     with collector_paused():
-        if not jsonschema_rs.validator_for(schema()).is_valid(document.data):
-            problems = explain(document)
-            if len(problems) > _MAX_PROBLEMS:
-                more = f"{len(problems) - _MAX_PROBLEMS:,} more problems are not shown"
-                problems = [*problems[:_MAX_PROBLEMS], Diagnostic("PLP101", more)]
-            if problems:
-                raise DiagnosticsError(problems)
+        if jsonschema_rs.validator_for(schema()).is_valid(document.data):
+            return
+        problems = explain(document)
+    if len(problems) > _MAX_PROBLEMS:
+        more = f"{len(problems) - _MAX_PROBLEMS:,} more problems are not shown"
+        problems = [*problems[:_MAX_PROBLEMS], Diagnostic("PLP101", more)]
+    raise DiagnosticsError(problems)
+
+
+def validate(document: Document) -> Manifest:
+    """The manifest that a document is.
+
+    Raises:
+        DiagnosticsError: As `check_schema`.
+    """
+    from pydantic import ValidationError
+
+    check_schema(document)
+    with collector_paused():
         try:
             return Manifest.model_validate(document.data)
         except ValidationError as error:

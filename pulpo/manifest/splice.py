@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic, Place
 from pulpo.errors import DiagnosticsError
+from pulpo.manifest.equality import same
 from pulpo.manifest.splice_anchors import joined
 from pulpo.manifest.splice_edits import Editor
 from pulpo.manifest.splice_excerpts import Excerpts
 from pulpo.manifest.splice_parts import Source
-from pulpo.manifest.splice_plan import same
 from pulpo.manifest.yaml_read import Document, collector_paused, read
 from pulpo.manifest.yaml_write import check_values
 

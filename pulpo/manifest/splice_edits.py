@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from pulpo.manifest.equality import ORDERED, same
 from pulpo.manifest.layout import LINE, MANIFEST, Layout
 from pulpo.manifest.splice_blocks import Lines
 from pulpo.manifest.splice_excerpts import Excerpts
 from pulpo.manifest.splice_flows import Flow
 from pulpo.manifest.splice_parts import is_flow
-from pulpo.manifest.splice_plan import ORDERED, Plan, of_list, of_mapping, same
+from pulpo.manifest.splice_plan import Plan, of_list, of_mapping
 from pulpo.manifest.splice_scalars import Style, restyled
 from pulpo.manifest.yaml_write import block, flow, flow_entry
 

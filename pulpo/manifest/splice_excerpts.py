@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pulpo.errors import DiagnosticsError
-from pulpo.manifest.splice_plan import ORDERED, Plan, same
+from pulpo.manifest.equality import ORDERED, same
+from pulpo.manifest.splice_plan import Plan
 from pulpo.manifest.yaml_read import read
 from pulpo.manifest.yaml_write import quoted
 
