@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,17 @@ def test_the_lock_has_what_the_readme_shows(project):
     assert block("yaml") in (project / "pulpo.lock.yaml").read_text()
 
 
+def test_a_conflict_is_told_as_shown(project, tmp_path):
+    shutil.copytree(project, tmp_path / "edited")
+    lock, code = tmp_path / "edited" / "pulpo.lock.yaml", tmp_path / "edited" / "jobs.py"
+    old, new = ("".join(line[1:] for line in block("diff").splitlines(keepends=True) if line[0] in f" {sign}") for sign in "-+")
+    assert old in lock.read_text()
+    lock.write_text(lock.read_text().replace(old, new, 1))
+    code.write_text(code.read_text().replace("retries=3", "retries=4"))
+    done = subprocess.run([sys.executable, "-m", "pulpo", "lock"], cwd=lock.parent, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, block("", "PLP303"))
+
+
 def test_the_graph_is_the_one_shown(project):
     assert pulpo(project, "graph") == block("mermaid")
 
@@ -52,7 +64,7 @@ def test_the_run_prints_what_is_shown(project):
 
 def test_every_command_and_option_in_the_readme_exists():
     for line in block("", "pulpo lock [--check]").replace("\n        ", " ").splitlines():
-        for command in re.match(r"pulpo ([a-z |]+)", line)[1].split("|")[: 3 if "operations" in line else 1]:
+        for command in re.match(r"pulpo ([a-z |]+)", line)[1].split("|")[: 5 if "operations" in line else 1]:
             help_text = pulpo(Path.cwd(), command.split()[0], "--help")
             for option in re.findall(r"--[a-z-]+", line):
                 assert option in help_text, (command, option)

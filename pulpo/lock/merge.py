@@ -217,7 +217,7 @@ class _Section:
 
     def _conflict(self, path: Path, code: object, file: object) -> None:
         where = dotted(path)
-        hint = f"`pulpo lock --prefer manifest {where}` keeps the lock's, `--prefer code {where}` takes the code's"
+        hint = f"`pulpo lock --prefer manifest {where}` keeps the lock's, `--prefer code` takes the code's"
         message = f"both changed: the code says {shown(code)}, the lock says {shown(file)}"
         related = Related(f"the code says {shown(code)}", path)
         self.merged.diagnostics.append(Diagnostic("PLP303", message, path, hint=hint, related=(related,)))
