@@ -55,9 +55,9 @@ def model_name_problem(name: str) -> str | None:
     return None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A hint such as `did you mean 'fetch'?`, or None where nothing is near."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """A hint such as `did you mean 'fetch'?`, or None where nothing is as near as `cutoff`, up to 1, asks for."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"did you mean {close[0]!r}?" if close else None
 
 
@@ -65,6 +65,11 @@ def parents(name: str) -> tuple[str, ...]:
     """The flows that an operation or flow lies in, outermost first: `a.b.c` gives (`a`, `a.b`)."""
     segments = name.split(".")
     return tuple(".".join(segments[:i]) for i in range(1, len(segments)))
+
+
+def flows_of(operations: Iterable[str]) -> set[str]:
+    """The names of all flows that these operations make: each that one of them lies in, standalone ones, and the pipeline."""
+    return {PIPELINE} | {flow for name in operations for flow in parents(name) or (name,)}
 
 
 def lies_in(operation: str, flow: str) -> bool:

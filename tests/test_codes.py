@@ -13,7 +13,8 @@ import pytest
 from pulpo.cli.main import run_command_line
 from pulpo.codes import pages
 from pulpo.declare.registry import REGISTRY
-from pulpo.errors import UsageError
+from pulpo.errors import DiagnosticsError, UsageError
+from pulpo.manifest.load import read_file
 from tests.cli.conftest import ROOT
 
 #: Codes whose example can't be made from files, and why.
@@ -102,6 +103,17 @@ def test_an_unknown_code_is_refused_with_a_near_miss():
     with pytest.raises(UsageError) as caught:
         pages.page("PLP1010")
     assert caught.value.hint == "did you mean 'PLP110'?"
+
+
+def test_the_page_of_a_large_lock_has_the_size_of_the_message(tmp_path):
+    lock = tmp_path / "pulpo.lock.yaml"
+    with lock.open("wb") as stream:
+        stream.truncate(100_000_000)
+    with pytest.raises(DiagnosticsError) as raised:
+        read_file(lock)
+    assert re.findall(r"larger than (\d+ MB)", str(raised.value)) == re.findall(
+        r"larger than (\d+ MB)", pages.page("PLP001").text
+    )
 
 
 def test_the_reference_is_as_the_pages_make_it():

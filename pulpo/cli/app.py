@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pulpo.lock.update import LockResult
     from pulpo.manifest.model import EnvironmentSpec, Manifest, ModelSpec, OperationSpec
     from pulpo.manifest.service import ServiceSpec
+    from pulpo.manifest.yaml_read import Document
     from pulpo.run.record import RunRecord
     from pulpo.settings import Project
 
@@ -66,10 +67,13 @@ class CLI:
 
     def manifest(self) -> Manifest:
         """The manifest as the lock has it, in the environment if there is one."""
+        return self._lock()[0]
+
+    def _lock(self) -> tuple[Manifest, Document]:
         from pulpo.manifest.load import load
 
         project = self.project
-        return load(project.lock_path, file=project.lock_shown, environment=project.environment)[0]
+        return load(project.lock_path, file=project.lock_shown, environment=project.environment)
 
     def lock(
         self,
@@ -135,11 +139,9 @@ class CLI:
         """
         import os
 
-        from pulpo.manifest.load import load
         from pulpo.manifest.references import resolve
 
-        project = self.project
-        manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
+        manifest, document = self._lock()
         chosen = {name: spec.data() for name, spec in manifest.services.items() if name in services or not services}
         resolve({"services": chosen}, os.environ, document.locate)
 
@@ -148,10 +150,19 @@ class CLI:
         return self.manifest().environments
 
     def flows(self) -> tuple[FlowDefinition, ...]:
-        """All flows, compiled, sorted by name: the nodes of the hierarchy, the standalones, and `pipeline`."""
-        from pulpo.compile.orchestration import OrchestrationCompiler
+        """All flows, compiled, sorted by name: the nodes of the hierarchy, the standalones, and `pipeline`.
 
-        return OrchestrationCompiler(self.manifest()).compile().flows
+        Raises:
+            DiagnosticsError: Operations wait for each other.
+        """
+        from pulpo.compile.orchestration import OrchestrationCompiler
+        from pulpo.errors import DiagnosticsError
+
+        manifest, document = self._lock()
+        try:
+            return OrchestrationCompiler(manifest).compile().flows
+        except DiagnosticsError as error:  # of the data flow, which knows paths but no places
+            raise DiagnosticsError([d.located(document.locate) for d in error.diagnostics]) from error
 
     def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import html
+import itertools
 import json
 import os
 from collections import Counter
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pulpo.settings import Project
 
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0-rtm.5.json"
+#: GitHub shows nothing of a summary of more than 1 MiB.
+_SUMMARY_BYTES = 1_000_000
 #: Also the words of SARIF's levels.
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -110,8 +113,12 @@ def github_summary(diagnostics: Iterable[Diagnostic]) -> str:
     found = redacted(diagnostics)
     if not found:
         return "### `pulpo check`: no problems\n\n"
-    rows = "".join(f"| {' | '.join(map(_cell, _row(d)))} |\n" for d in found)
-    return f"### `pulpo check`\n\n| | code | where | what | hint |\n| --- | --- | --- | --- | --- |\n{rows}\n"
+    rows = [f"| {' | '.join(map(_cell, _row(d)))} |\n" for d in found]
+    sizes = itertools.accumulate(len(row.encode(errors="backslashreplace")) for row in rows)
+    shown = sum(size <= _SUMMARY_BYTES for size in sizes)
+    more = f"\n{len(rows) - shown:,} more are in the log.\n" if shown < len(rows) else ""
+    head = "### `pulpo check`\n\n| | code | where | what | hint |\n| --- | --- | --- | --- | --- |\n"
+    return f"{head}{''.join(rows[:shown])}{more}\n"
 
 
 def _row(d: Diagnostic) -> tuple[str, ...]:
@@ -160,11 +167,12 @@ def _rule(code: str) -> dict[str, Any]:
 
 def _result(d: Diagnostic, codes: Sequence[str], fingerprint: str, checkout: Checkout) -> dict[str, Any]:
     related = [(r.message, r.place) for r in d.related if r.place is not None]
+    without_place = tuple(r for r in d.related if r.place is None)
     result: dict[str, Any] = {
         "ruleId": d.code,
         "ruleIndex": codes.index(d.code),
         "level": d.severity.value,
-        "message": {"text": _whole_message(dataclasses.replace(d, related=()))},
+        "message": {"text": _whole_message(dataclasses.replace(d, related=without_place))},
         # Without a location code scanning takes no result.
         "locations": [{"physicalLocation": _location(d.place, checkout)}],
         "partialFingerprints": {"pulpoCodeAndPath/v1": fingerprint},

@@ -14,6 +14,8 @@ from pulpo.names import REPOSITORY_URL, did_you_mean
 
 _HERE = Path(__file__).parent
 _FENCE = re.compile(r"^(```.*?^```)$", re.MULTILINE | re.DOTALL)
+#: Codes are alike: nearer than another number of the same length.
+_A_SLIP = 0.9
 _GROUPS = {
     "PLP0": "The file",
     "PLP1": "Schema and declarations",
@@ -56,7 +58,9 @@ def page(code: str) -> Page:
     """
     name = code.upper()
     if name not in codes():
-        raise UsageError(f"there is no code {code}", hint=did_you_mean(name, codes()) or "`pulpo explain` lists them")
+        raise UsageError(
+            f"there is no code {code}", hint=did_you_mean(name, codes(), cutoff=_A_SLIP) or "`pulpo explain` lists them"
+        )
     text = (_HERE / f"{name}.md").read_text(encoding="utf-8")
     return Page(name, text.partition("\n")[0].partition(": ")[2], text)
 

@@ -18,7 +18,7 @@ from pulpo.compile.parameters import flow_parameters
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.quotient import quotient
 from pulpo.manifest.model import Mode
-from pulpo.names import PIPELINE, lies_in, parents
+from pulpo.names import PIPELINE, flows_of, lies_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,8 +41,7 @@ class OrchestrationCompiler:
 
     def flow_names(self) -> set[str]:
         """The names of all flows."""
-        names = self.dataflow.operations
-        return {PIPELINE} | {flow for name in names for flow in parents(name) or (name,)}
+        return flows_of(self.dataflow.operations)
 
     def operations_of(self, flow: str) -> tuple[str, ...]:
         """The operations of a flow or the operation itself, in the order in which they can run; empty where there is none."""

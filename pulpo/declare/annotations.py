@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import re
 import types
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pulpo.declare.decorators import From, PreviousMarker
+from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,6 +158,12 @@ def _text(annotation: object) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return str(annotation).replace("typing.", "")
+
+
+def near_name(why: str, function: object) -> str | None:
+    """What was meant by the undefined name that an annotation could not be resolved for, told by the module's names."""
+    undefined = re.search(r"name '(\w+)' is not defined", why)
+    return did_you_mean(undefined[1], getattr(function, "__globals__", ())) if undefined else None
 
 
 def hints_of(target: Any, names: list[str]) -> tuple[dict[str, object], dict[str, str]]:

@@ -91,8 +91,8 @@ def datamodel(
         REGISTRY.models.append(ModelDeclaration(own_name if name is None else str(name), target, module, place, settings))
         return target
 
-    if isinstance(name, type):  # used without parentheses
-        return note(name, 2, None)
+    if callable(name):  # used without parentheses
+        return note(name, 2, None)  # type: ignore[type-var]
     return lambda target: note(target, 2, name)  # type: ignore[arg-type]
 
 

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import importlib
+import inspect
 import linecache
 import pkgutil
+import re
 import sys
 import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pulpo.declare.decorators import datamodel, operation
 from pulpo.declare.source import column_of, source_text
 from pulpo.diagnostics import Diagnostic, Place
 from pulpo.errors import DiagnosticsError, UsageError
+from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
+#: The decorators, and the parts of the manifest that their arguments are settings of.
+_DECORATORS: dict[str, tuple[Callable[..., object], str]] = {
+    "operation": (operation, "OperationSettings"),
+    "datamodel": (datamodel, "ModelSettings"),
+}
+_UNEXPECTED = re.compile(r"(operation|datamodel)\(\) got an unexpected keyword argument '(\w+)'")
+_NOT_IN_MODULE = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 _OWN = str(Path(__file__).parent.parent)
 
 
@@ -28,7 +40,24 @@ def _failed(module: str, error: BaseException) -> DiagnosticsError:
     """PLP118: the module's own error, at its place."""
     place = _place_of(error)
     message = f"importing {module} failed: {type(error).__name__}: {error}"
-    return DiagnosticsError([Diagnostic("PLP118", message, place=place.seen_from(str(Path.cwd())) if place else None)])
+    place = place.seen_from(str(Path.cwd())) if place else None
+    return DiagnosticsError([Diagnostic("PLP118", message, place=place, hint=_near_miss(error))])
+
+
+def _near_miss(error: BaseException) -> str | None:
+    """What was meant by a name that is not there: an argument of a decorator, one to import, one of the module."""
+    text = str(error)
+    if argument := _UNEXPECTED.match(text):
+        from pulpo.manifest.near_misses import PEERS
+
+        decorator, part = _DECORATORS[argument[1]]
+        return did_you_mean(argument[2], inspect.signature(decorator).parameters) or PEERS[part].get(argument[2])
+    if imported := _NOT_IN_MODULE.match(text):
+        return did_you_mean(imported[1], dir(sys.modules.get(imported[2])))
+    if isinstance(error, NameError) and error.name and error.__traceback__:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return did_you_mean(error.name, [*frame.f_globals, *frame.f_locals, *dir(builtins)])
+    return None
 
 
 def add_to_path(root: Path) -> None:

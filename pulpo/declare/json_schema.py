@@ -46,6 +46,21 @@ def schema_of(annotation: object) -> dict[str, Any]:
         raise TypeError(f"{type(error).__name__}: {error}") from error  # of the user's own hooks for schemas
 
 
+def undefined_name(cls: type) -> str | None:
+    """The name in a pydantic model's annotations that is not defined; None where all are."""
+    if getattr(cls, "__pydantic_complete__", True):
+        return None
+    from pydantic.errors import PydanticUndefinedAnnotation
+
+    try:
+        cls.model_rebuild(raise_errors=True)  # type: ignore[attr-defined]
+    except PydanticUndefinedAnnotation as error:
+        return error.name
+    except Exception:  # noqa: BLE001 - whatever else is wrong is told by who asks for the schema
+        return None
+    return None
+
+
 def model_schema(cls: type) -> dict[str, Any]:
     """The JSON Schema of a model's validated input: an object.
 

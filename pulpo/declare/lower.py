@@ -6,13 +6,14 @@ import dataclasses
 import datetime as dt
 import functools
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulpo.declare.annotations import is_pydantic
-from pulpo.declare.json_schema import model_schema, required_init_vars
+from pulpo.declare.json_schema import model_schema, required_init_vars, undefined_name
 from pulpo.declare.places import DeclaredPlaces, ModelPlaces, OperationPlaces
 from pulpo.declare.registry import ModelDeclaration, OperationDeclaration
 from pulpo.declare.signature import found_by, is_async, read_signature, resolvable_name
@@ -172,7 +173,10 @@ def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, An
         result.problem("PLP117", message, "models", name, at=at, hint="let it be stored, or take it out of the model")
     schema: dict[str, Any] = {}
     try:
-        schema = _without_document_fields(model_schema(cls)) if _is_document(cls) else model_schema(cls)
+        if undefined := undefined_name(cls):
+            _tell_undefined(undefined, cls, name, result)
+        else:
+            schema = _without_document_fields(model_schema(cls)) if _is_document(cls) else model_schema(cls)
     except TypeError as error:
         result.problem(
             "PLP117", f"it can't be stored: {error}",
@@ -181,6 +185,14 @@ def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, An
     given = {**_document_settings(cls), "description": _summary(cls), **declaration.settings}
     settings = _settings(ModelSettings, given, ("models", name), result)
     return {"entrypoint": _entrypoint(declaration, "models", result), **settings, "schema": schema}
+
+
+def _tell_undefined(undefined: str, cls: type, model: str, result: Lowered) -> None:
+    fields = (field for field, said in inspect.get_annotations(cls).items() if re.search(rf"\b{undefined}\b", str(said)))
+    result.problem(
+        "PLP112", f"an annotation can't be resolved: name {undefined!r} is not defined", "models", model,
+        at=("models", model, "schema", "properties", next(fields, ""), "type"), hint="import or define the name at run time",
+    )  # fmt: skip
 
 
 def _is_document(cls: type) -> bool:
@@ -295,6 +307,9 @@ def _settings(spec: type[BaseModel], given: Mapping[str, object], path: Manifest
     """The settings as manifest data; those that break the schema are reported and left out."""
     from pydantic import ValidationError
 
+    from pulpo.manifest.explain import name_problem
+    from pulpo.manifest.schema import portable
+
     plain = {key: _plain(key, value) for key, value in given.items() if value is not None}
     plain = {key: value for key, value in plain.items() if value is not None}
     try:
@@ -302,8 +317,10 @@ def _settings(spec: type[BaseModel], given: Mapping[str, object], path: Manifest
     except ValidationError as error:
         for problem in error.errors():
             setting = str(problem["loc"][0]) if problem["loc"] else ""
-            message = plainly(problem["msg"])
-            result.problem("PLP114", f"{message}: {plain.get(setting)!r}", *path, setting, at=(*path, *problem["loc"]))
+            message, hint = f"{plainly(problem['msg'])}: {plain.get(setting)!r}", None
+            if problem["type"] == "string_pattern_mismatch":
+                message, hint = name_problem(portable(problem["ctx"]["pattern"]), problem["input"])
+            result.problem("PLP114", message, *path, setting, at=(*path, *problem["loc"]), hint=hint)
             plain.pop(setting, None)
         return {key: value for key, value in plain.items() if isinstance(value, str | int | float | bool)}
     return checked

@@ -16,6 +16,7 @@ from pulpo.declare.annotations import (
     is_pydantic,
     is_record_class,
     mentioned_model,
+    near_name,
     read_annotation,
 )
 from pulpo.declare.json_schema import default_value, fields_of, schema_of
@@ -91,10 +92,8 @@ def read_signature(declaration: OperationDeclaration, models: Models) -> Signatu
     hints, failed = hints_of(function, [*(p.name for p in parameters), "return"])
     for name, why in failed.items():
         where, at = (("outputs",), (RETURNED,)) if name == "return" else (("inputs", name), ("inputs", name, "model"))
-        result.problem(
-            "PLP112", f"the annotation of {name} can't be resolved: {why}",
-            *where, at=at, hint="import or define the name at run time",
-        )  # fmt: skip
+        hint = near_name(why, function) or "import or define the name at run time"
+        result.problem("PLP112", f"the annotation of {name} can't be resolved: {why}", *where, at=at, hint=hint)
     given = _Given(declaration.inputs, result)
     supplied = given.supply([p.name for p in parameters if p.name not in hints and p.name not in failed])
     for parameter in parameters:

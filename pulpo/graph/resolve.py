@@ -168,9 +168,9 @@ def _unknown_models(operations: Operations, models: Collection[str]) -> list[Dia
 
 def _models_used(spec: OperationSpec) -> Iterator[tuple[str, Path]]:
     for parameter, given in spec.inputs.items():
-        yield given.model, ("inputs", parameter)
+        yield given.model, ("inputs", parameter, "model")
     for index, output in enumerate(spec.outputs):
-        yield output.model, ("outputs", index)
+        yield output.model, ("outputs", index, "model")
     for field, named in (("models_in", spec.models_in), ("models_out", spec.models_out)):
         for index, model in enumerate(named or ()):
             yield model, (field, index)

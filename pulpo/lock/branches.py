@@ -18,13 +18,13 @@ from pulpo.manifest.equality import same
 from pulpo.manifest.yaml_read import read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pulpo.diagnostics import Path
     from pulpo.manifest.yaml_read import Document
 
 OURS, BETWEEN, THEIRS = "<<<<<<< ours\n", "=======\n", ">>>>>>> theirs\n"
-_NOTHING = Chunk(MISSING, "", "")
+_NOTHING = Chunk(MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def merge_branches(base: Document | None, ours: Document, theirs: Document) -> M
         ours: The version of the branch that is merged into.
         theirs: The version of the branch that is merged.
     """
-    root = Chunk({}, "", "") if base is None else cut(base)
+    root = Chunk({}) if base is None else cut(base)
     roots = root, cut(ours), cut(theirs)
     merger = _Merger(*roots)
     mixed = merger.merge()
@@ -85,9 +85,12 @@ def merge_branches(base: Document | None, ours: Document, theirs: Document) -> M
 
 def _lost(text: str, base: Chunk, ours: Chunk, theirs: Chunk) -> tuple[str, ...]:
     """The comments that a branch added, and the text has not."""
-    known = set(base.comments())
-    added = dict.fromkeys(note for side in (ours, theirs) for note in side.comments() if note not in known)
-    return tuple(note for note in added if note not in text)
+    kept = {*text.splitlines(), *base.text.splitlines()}
+    # Where no line with a comment is missing, no comment is, and nothing has to be taken apart to know.
+    suspects = [side for side in (ours, theirs) if any("#" in line for line in {*side.text.splitlines()} - kept)]
+    known = set(base.comments()) if suspects else set()
+    added = dict.fromkeys(note for side in suspects for note in side.comments() if note not in known)
+    return tuple(note for note in added if f"{note}\n" not in text)
 
 
 def _with_values(data: Any, values: Mapping[Path, Any]) -> Any:
@@ -124,13 +127,14 @@ class _Merger:
             return Mixed([ours.text], ours.data)
         if ours.text == base.text:
             return Mixed([theirs.text], theirs.data)
-        if not (ours.children and theirs.children):
-            return self._leaf(path, *(side.whole() for side in (base, ours, theirs)))
-        inner = self._children(path, _parted(base), ours.children, theirs.children)
-        takes_theirs = ours.own == base.own
-        lead, tail = _around(base, ours, theirs, takes_theirs=takes_theirs)
-        own = theirs.own if takes_theirs else ours.own
-        empty = f"{_indent(next(iter(ours.children.values())))}{{}}\n" if not inner.parts else ""
+        mine, other = ours.parts, theirs.parts
+        if not (mine.children and other.children):
+            return self._leaf(path, base, ours, theirs)
+        inner = self._children(path, _parted(base), mine.children, other.children)
+        takes_theirs = mine.own == base.parts.own or path in self._former
+        own, notes = (other.own, mine.notes) if takes_theirs else (mine.own, other.notes)
+        lead, tail = _around(base, ours, theirs, own, notes)
+        empty = f"{_indent(next(iter(mine.children.values())))}{{}}\n" if not inner.parts else ""
         return Mixed([lead, own, *inner.parts, empty, tail], inner.data, inner.clashes)
 
     def _leaf(self, path: Path, base: Chunk, ours: Chunk, theirs: Chunk) -> Mixed:
@@ -139,14 +143,16 @@ class _Merger:
             data = self._branches.combine(path, base.data, ours.data, theirs.data)
         except ClashError:
             lead, tail = (_comments(*(getattr(side, part) for side in (base, ours, theirs))) for part in ("lead", "tail"))
-            return Mixed([lead, Clash(ours.own, theirs.own), tail], ours.data, (path,))
-        takes_theirs = same(data, theirs.data) and (not same(data, ours.data) or ours.own == base.own)
+            return Mixed([lead, Clash(ours.body, theirs.body), tail], ours.data, (path,))
+        theirs_alone = not same(data, ours.data) or ours.body == base.body or path in self._former
+        takes_theirs = same(data, theirs.data) and theirs_alone
         if not takes_theirs and not same(data, ours.data) and path not in self._settled:
             self.written[path] = data
-        lead, tail = _around(base, ours, theirs, takes_theirs=takes_theirs)
-        return Mixed([lead, theirs.own if takes_theirs else ours.own, tail], data)
+        body, notes = (theirs.body, ours.notes()) if takes_theirs else (ours.body, theirs.notes())
+        lead, tail = _around(base, ours, theirs, body, notes)
+        return Mixed([lead, body, tail], data)
 
-    def _children(self, path: Path, base: dict[str, Chunk], ours: dict[str, Chunk], theirs: dict[str, Chunk]) -> Mixed:
+    def _children(self, path: Path, base: Mapping[str, Chunk], ours: Mapping[str, Chunk], theirs: Mapping[str, Chunk]) -> Mixed:
         """What the keys of a mapping become: in our order, those that only theirs has where they stand there."""
         ours_names, theirs_names = self._names(path)
         names = {**ours_names, **theirs_names}
@@ -197,11 +203,11 @@ class _Merger:
         return Mixed([left.text], left.data) if stays else Mixed()
 
 
-def _parted(chunk: Chunk) -> dict[str, Chunk]:
+def _parted(chunk: Chunk) -> Mapping[str, Chunk]:
     """The chunks of a mapping; without text where it is written on one line."""
-    if chunk.children or not isinstance(chunk.data, dict):
-        return chunk.children
-    return {key: Chunk(value, "", "") for key, value in chunk.data.items()}
+    if chunk.parts.children or not isinstance(chunk.data, dict):
+        return chunk.parts.children
+    return {key: Chunk(value) for key, value in chunk.data.items()}
 
 
 def _place(order: list[str], before: str | None, key: str, theirs: Mapping[str, Chunk]) -> int:
@@ -212,17 +218,16 @@ def _place(order: list[str], before: str | None, key: str, theirs: Mapping[str, 
     return at
 
 
-def _around(base: Chunk, ours: Chunk, theirs: Chunk, *, takes_theirs: bool = False) -> tuple[str, str]:
-    """What stands above and below a key whose own text is taken from one side; comments beside the other go above."""
-    mine, other = (theirs, ours) if takes_theirs else (ours, theirs)
+def _around(base: Chunk, ours: Chunk, theirs: Chunk, own: str, notes: Iterable[str]) -> tuple[str, str]:
+    """What stands above and below a key whose own text is one side's; comments that the other one put in its own go above."""
     lead = _comments(base.lead, ours.lead, theirs.lead)
-    notes = [note for note in other.notes if note not in (*base.notes, *mine.notes) and note not in lead]
+    added = [note for note in notes if not any(f"{note}\n" in text for text in (base.body, own, lead))]
     indent = _indent(ours)
-    return lead + "".join(f"{indent}{note}\n" for note in notes), _comments(base.tail, ours.tail, theirs.tail)
+    return lead + "".join(f"{indent}{note}\n" for note in added), _comments(base.tail, ours.tail, theirs.tail)
 
 
 def _indent(chunk: Chunk) -> str:
-    return chunk.own[: len(chunk.own) - len(chunk.own.lstrip(" "))]
+    return chunk.body[: len(chunk.body) - len(chunk.body.lstrip(" "))]
 
 
 def _comments(base: str, ours: str, theirs: str) -> str:

@@ -10,6 +10,7 @@ from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import MISSING, Difference, shown
+from pulpo.lock.merge import ORPHAN_HINTS
 from pulpo.lock.overrides import overrides
 from pulpo.manifest.load import load
 from pulpo.manifest.rules import rule_problems
@@ -79,8 +80,7 @@ def check_manifest(manifest: Manifest) -> list[Diagnostic]:
 
 
 def _orphan(section: str, name: str) -> Diagnostic:
-    hint = "`pulpo lock --prune` drops it; `previously=` carries edits over to a new name"
-    return Diagnostic("PLP304", "it left the code, but has hand edits", (section, name), hint=hint)
+    return Diagnostic("PLP304", "it left the code, but has hand edits", (section, name), hint=ORPHAN_HINTS[section])
 
 
 def _hand_written(project: Project, manifest: Manifest) -> list[Diagnostic]:

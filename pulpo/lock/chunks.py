@@ -1,75 +1,92 @@
 """A lock's text, cut into the chunks that its keys are: what two branches' versions of it are merged by.
 
 A chunk is the lines of one key of a block mapping: the comments directly above it, the line of the key, what the key holds, and
-the comments that hang below. The chunks of a mapping, one after the other, are its text to the byte.
+the comments that hang below. The chunks of a mapping, one after the other, are its text to the byte. A chunk is taken apart only
+where somebody asks for what is in it: of two large versions most is the same.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pulpo.manifest.yaml_read import Document
 
 _COMMENT = re.compile(r"(?<!\S)#[^\r\n]*")
+_MARK = re.compile(r"(?<!\S)#")
 
 
-@dataclass(frozen=True, slots=True)
+class Parts(NamedTuple):
+    """What is between the comments above a key and those below it."""
+
+    #: The line of the key where it holds a block mapping, else the key and all that it holds.
+    own: str
+    #: Comments in it.
+    notes: tuple[str, ...] = ()
+    #: The chunks of that block mapping, in the order of the file.
+    children: Mapping[str, Chunk] = {}
+
+
+@dataclass(frozen=True)
 class Chunk:
     """The lines of one key, or of the whole file."""
 
     #: The plain data of what the key holds.
     data: Any
     #: Comments and blank lines above the key.
-    lead: str
-    #: The line of the key where it holds a block mapping, else the key and all that it holds.
-    own: str
-    #: Comments beside the key and in what it holds, without those of the children.
-    notes: tuple[str, ...] = ()
-    #: The chunks of that block mapping, in the order of the file.
-    children: dict[str, Chunk] = field(default_factory=dict)
+    lead: str = ""
+    #: The key and all that it holds.
+    body: str = ""
     #: Comments and blank lines below, less indented than what the key holds.
     tail: str = ""
+    #: Takes the body apart.
+    cut: Callable[[], Parts] | None = None
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The body, taken apart."""
+        return self.cut() if self.cut else Parts(self.body)
 
     @property
     def text(self) -> str:
         """All of its lines."""
-        return "".join([self.lead, self.own, *(child.text for child in self.children.values()), self.tail])
+        return self.lead + self.body + self.tail
 
-    def whole(self) -> Chunk:
-        """The same lines, not taken apart."""
-        inside = self.children.values()
-        notes = (*self.notes, *(note for child in inside for note in child.comments()))
-        return replace(self, own=self.own + "".join(child.text for child in inside), notes=notes, children={})
+    def notes(self) -> Iterator[str]:
+        """The comments in its body, from top to bottom."""
+        yield from self.parts.notes
+        for child in self.parts.children.values():
+            yield from child.comments()
 
     def comments(self) -> Iterator[str]:
         """All of its comments, from top to bottom."""
         yield from _COMMENT.findall(self.lead)
-        yield from self.notes
-        for child in self.children.values():
-            yield from child.comments()
+        yield from self.notes()
         yield from _COMMENT.findall(self.tail)
 
 
 def cut(document: Document) -> Chunk:
-    """The chunks of a document; all of it is in `own` where it is no block mapping. A last line without an end gets one."""
+    """The chunks of a document; all of it is one where it is no block mapping. A last line without an end gets one."""
     text = document.text if document.text.endswith("\n") else f"{document.text}\n"
     cutter = _Cutter(text, text.splitlines(keepends=True))
-    root = document.root
+    root, data = document.root, document.data
     end = cutter.last_content(root, 0)
     if not _in_lines(root) or end is None:
-        return Chunk(document.data, "", text, cutter.notes(root, root, 0, len(cutter.lines)))
+        start, stop = root.start_mark.line, len(cutter.lines)
+        body = cutter.joined(start, stop)
+        return Chunk(data, cutter.joined(0, start), body, "", lambda: Parts(body, cutter.notes(root, root, start, stop)))
     first = cutter.above(root.value[0][0].start_mark.line, 0)
     # What stands below at the margin belongs to no key.
     below = cutter.below(end + 1, len(cutter.lines), 1)
-    children = cutter.children(root, document.data, first, below)
-    return Chunk(document.data, cutter.joined(0, first), "", (), children, cutter.joined(below, len(cutter.lines)))
+    lead, body, tail = cutter.joined(0, first), cutter.joined(first, below), cutter.joined(below, len(cutter.lines))
+    return Chunk(data, lead, body, tail, lambda: Parts("", (), cutter.children(root, data, first, below)))
 
 
 def _in_lines(node: Node) -> bool:
@@ -100,16 +117,19 @@ class _Cutter:
 
     def _chunk(self, key: Node, value: Node, data: Any, start: int, end: int) -> Chunk:
         line = key.start_mark.line
-        lead = self.joined(start, line)
         content = self.last_content(value, line)
         inner = value.value[0][0].start_mark.line if _in_lines(value) else -1
-        if content is None or inner <= line:
-            below = end if content is None else self.below(content + 1, end, self._column(line) + 1)
-            return Chunk(data, lead, self.joined(line, below), self.notes(key, value, line, below), {}, self.joined(below, end))
-        first = self.above(inner, self._column(inner))
-        below = self.below(content + 1, end, self._column(inner))
-        children = self.children(value, data, first, below)
-        return Chunk(data, lead, self.joined(line, first), self.notes(key, key, line, first), children, self.joined(below, end))
+        has_children = content is not None and inner > line
+        column = self._column(inner) if has_children else self._column(line) + 1
+        below = end if content is None else self.below(content + 1, end, column)
+
+        def parts() -> Parts:
+            if not has_children:
+                return Parts(self.joined(line, below), self.notes(key, value, line, below))
+            first = self.above(inner, column)
+            return Parts(self.joined(line, first), self.notes(key, key, line, first), self.children(value, data, first, below))
+
+        return Chunk(data, self.joined(start, line), self.joined(line, below), self.joined(below, end), parts)
 
     def notes(self, key: Node, value: Node, start: int, end: int) -> tuple[str, ...]:
         """The comments in some lines, given the nodes in them."""
@@ -118,8 +138,12 @@ class _Cutter:
             return ()
         offset = key.start_mark.index - key.start_mark.column
         spans = [(a - offset, b - offset) for node in (key, value) for a, b in self._scalars(node)]
-        found = _COMMENT.finditer(text)
-        return tuple(match[0] for match in found if not any(a <= match.start() < b for a, b in spans))
+        found: dict[int, str] = {}
+        for mark in (match.start() for match in _MARK.finditer(text)):
+            if not any(a <= mark < b for a, b in spans):
+                end_of_line = text.index("\n", mark)
+                found.setdefault(end_of_line, text[mark:end_of_line])
+        return tuple(found.values())
 
     def _scalars(self, node: Node) -> Iterator[tuple[int, int]]:
         """Where scalars begin and end: nothing in them is a comment."""
@@ -143,8 +167,11 @@ class _Cutter:
         return line
 
     def below(self, start: int, end: int, column: int) -> int:
-        """Of lines without content, the first that is indented less than a column, or else the end."""
-        return next((n for n in range(start, end) if self.lines[n].strip() and self._column(n) < column), end)
+        """Of lines without content, the first that is indented less than a column, or the end; or the blank lines right above."""
+        first = next((n for n in range(start, end) if self.lines[n].strip() and self._column(n) < column), end)
+        while first > start and not self.lines[first - 1].strip():
+            first -= 1
+        return first
 
     def last_content(self, node: Any, at_least: int) -> int | None:
         """The last line of what a node holds; None where it ends with an alias, whose node stands elsewhere."""

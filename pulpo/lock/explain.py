@@ -9,6 +9,7 @@ from pulpo.diagnostics import Place, dotted
 from pulpo.errors import UsageError
 from pulpo.lock.changes import MISSING
 from pulpo.lock.merge import LOST, SETTINGS, Row, base_of, row_of
+from pulpo.lock.own_keys import is_own
 from pulpo.lock.update import Derived, derive
 from pulpo.manifest.layout import MANIFEST
 from pulpo.manifest.load import load
@@ -35,6 +36,10 @@ _STRUCTURE = ("code", "structure: a hand edit is drift, `pulpo lock` restores it
 _DECLARED = ("pulpo lock", "what the decorators said at the last lock: leave it alone")
 _PROJECT = ("code", "from [tool.pulpo] of pyproject.toml, else from what was found: `pulpo lock` restores it")
 _BY_HAND = ("lock", "written by hand, with no declaration in the code behind it")
+_TAKEN = ("both", "a conflict: written by hand, and the code declares it, too: `pulpo lock --prefer code` lets the code own it")
+_NEW = ("code", "the lock has no such entry yet: `pulpo lock` adds it")
+_GONE = ("code", "it left the code: `pulpo lock` drops it")
+_ORPHANED = ("lock", "it is not in the code, but perhaps written by hand: it stays until `pulpo lock --prune` drops it")
 _OF_THE_FILE = ("lock", "the lock's alone: `pulpo lock` leaves it as it is")
 
 
@@ -90,7 +95,7 @@ class _Explainer:
         """The path that a text means, for names have dots, too."""
         trees = [self.document.data, self._code, self.derived.manifest.data()]
         path, keys = _walk(text, trees)
-        if path is not None:
+        if path:
             return path
         for section in MANIFEST.order:
             if _walk(f"{section}.{text}", trees)[0] is not None:
@@ -118,10 +123,15 @@ class _Explainer:
     def _of_the_code(self, path: Path) -> Iterator[Said]:
         if path[0] not in SETTINGS:
             return
-        yield Said("code", _at(self._code, path), self.derived.code.locate(path))
+        named = (path[0], self._present_name(path), *path[2:])
+        yield Said("code", _at(self._code, named), self.derived.code.locate(named))
         if path[2:3] and path[2] in SETTINGS[str(path[0])]:
             declared = ("declared", *path)
             yield Said("declared", value := _at(self.document.data, declared), self._place(declared, value))
+
+    def _present_name(self, path: Path) -> str:
+        """What the code calls an entry of the lock."""
+        return self.derived.renamed.get(path[:2], str(path[1])) if path[1:] else ""
 
     def _overlays(self, path: Path) -> Iterator[Said]:
         for name in self.document.data.get("environments", {}):
@@ -134,7 +144,7 @@ class _Explainer:
         return None if value is MISSING else self.document.locate(path)
 
     def _owner(self, path: Path) -> tuple[str, str]:
-        section, own = path[0], any(str(part).startswith("x-") for part in path)
+        section, own = path[0], is_own(path)
         if section == "declared":
             return _DECLARED
         if section in ("version", "project") and path[1:] != ("mode",) and not own:
@@ -149,12 +159,14 @@ class _Explainer:
         if len(path) < 3:  # noqa: PLR2004 - a whole section
             return _STRUCTURE
         section, name, key = str(path[0]), str(path[1]), path[2]
-        entry = _at(self.document.data, path[:2], default={})
+        entry = _at(self.document.data, path[:2])
+        code = self._code[section].get(self._present_name(path))
+        if entry is MISSING:
+            return _NEW
         if entry.get("origin") == "manifest":
-            return _BY_HAND
-        code = self._code[section].get(name)
+            return _BY_HAND if code is None else _TAKEN
         if code is None:
-            return "lock", "it left the code, but has hand edits: `pulpo lock --prune` drops it"
+            return _ORPHANED if name in self.derived.data[section] else _GONE
         if key not in SETTINGS[section]:
             return _STRUCTURE
         base = base_of(self.document.data, section, name)

@@ -134,16 +134,19 @@ def install(directory: Path) -> list[str]:
     """Have Git ask Pulpo in the repository that a directory is in; returns what was changed, which may be nothing.
 
     Raises:
-        UsageError: The directory is in no repository, or Git is not there.
+        UsageError: The directory is in no repository's work tree, `.gitattributes` can't be written, or Git is not there.
     """
-    root = Path(_output("rev-parse", "--show-toplevel", at=directory))
+    root = Path(_output("rev-parse", "--show-toplevel", at=directory.resolve()))
     changed = []
     for name, value in _SETTINGS.items():
         if _output("config", "--local", "--default", "", "--get", name, at=root) != value:
             _output("config", "--local", name, value, at=root)
             changed.append(f"git config {name}: {value}")
     if _output("check-attr", "merge", "--", LOCK_NAME, at=root).rpartition(": ")[2] != "pulpo":
-        _append(root / ".gitattributes", _ATTRIBUTES)
+        try:
+            _append(root / ".gitattributes", _ATTRIBUTES)
+        except OSError as error:
+            raise UsageError(f"can't be written: {error.strerror}: {error.filename}") from error
         changed.append(f".gitattributes: {_ATTRIBUTES}")
     return changed
 

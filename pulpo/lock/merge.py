@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pulpo.diagnostics import Diagnostic, Related, Severity, dotted
 from pulpo.lock.changes import MISSING, shown
+from pulpo.lock.former_names import new_names, with_new_names
+from pulpo.lock.own_keys import own_keys, with_own
 from pulpo.manifest.equality import same
 from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS, VERSION
 
@@ -27,6 +29,11 @@ Side = Literal["code", "manifest"]
 LOST = object()
 #: The fields that the decorator gives a default for and the file overrides, by section.
 SETTINGS = {"models": MODEL_SETTINGS, "operations": OPERATION_SETTINGS}
+#: What to do about an entry that is not in the code, by section.
+ORPHAN_HINTS = {
+    "models": "`pulpo lock --prune` drops it; `origin: manifest` makes it yours",
+    "operations": "`pulpo lock --prune` drops it; `previously=` carries edits over; `origin: manifest` makes it yours",
+}
 
 
 class Row(enum.Enum):
@@ -94,17 +101,15 @@ def merge(code: Lowered, file: Data, *, project: Data, prefer: Preference | None
     Returns:
         The data, not resolved yet; PLP303, an error, for each conflict, and PLP304, a warning, for each orphan that stays.
     """
-    merged = Merged({"version": VERSION, "project": {**file.get("project", {}), **project}})
+    file, renamed = with_new_names(file, new_names(code, file))
+    merged = Merged({"version": VERSION, "project": {**file.get("project", {}), **project}}, renamed=renamed)
     for section, entries in (("models", code.models), ("operations", code.operations)):
         merged.data[section] = {}
-        moved = _moved(code, file) if section == "operations" else {}
-        _Section(section, entries, file, moved, prefer, merged).merge(prune=prune)
-        merged.renamed |= {(section, old): new for new, old in moved.items()}
+        _Section(section, entries, file, prefer, merged).merge(prune=prune)
     for section in ("flows", "services", "environments"):
         if section in file:
             merged.data[section] = file[section]
     merged.data |= {key: value for key, value in file.items() if key.startswith("x-")}
-    _follow(merged)
     return merged
 
 
@@ -114,39 +119,6 @@ def base_of(file: Data, section: str, name: str) -> Data | None:
     return entry
 
 
-def _moved(code: Lowered, file: Data) -> dict[str, str]:
-    """The former name of each operation that is in the file under that name only."""
-    old = file.get("operations", {})
-    taken: dict[str, str] = {}
-    for new, names in sorted(code.previously.items()):
-        for earlier in names:
-            if earlier in old and earlier not in code.operations and new not in old and earlier not in taken.values():
-                taken[new] = earlier
-                break
-    return taken
-
-
-def _follow(merged: Merged) -> None:
-    """Let what people wrote elsewhere follow the operations that have another name now."""
-    names = {path[1]: new for path, new in merged.renamed.items()}
-    if not names:
-        return
-    operations = merged.data["operations"]
-    for name, entry in operations.items():
-        if names.keys() & set(entry.get("after", ())):
-            operations[name] = {**entry, "after": [names.get(other, other) for other in entry["after"]]}
-    environments = {}
-    for environment, overlay in merged.data.get("environments", {}).items():
-        operations = overlay.get("operations", {})
-        merged.renamed |= {
-            ("environments", environment, "operations", old): new for old, new in names.items() if old in operations
-        }
-        renamed = {names.get(name, name): entry for name, entry in operations.items()}
-        environments[environment] = {**overlay, "operations": renamed} if operations else overlay
-    if environments:
-        merged.data["environments"] = environments
-
-
 @dataclass(slots=True)
 class _Section:
     """One of the sections that code and file share."""
@@ -154,8 +126,6 @@ class _Section:
     section: str
     code: Mapping[str, Data]
     file: Data
-    #: Former names by present ones.
-    moved: Mapping[str, str]
     prefer: Preference | None
     merged: Merged
 
@@ -164,7 +134,7 @@ class _Section:
         old: Data = self.file.get(self.section, {})
         declared = self.merged.data.setdefault("declared", {})[self.section] = {}
         result = self.merged.data[self.section]
-        left = old.keys() - self.code.keys() - set(self.moved.values())
+        left = old.keys() - self.code.keys()
         for name in sorted({*self.code, *left}):
             if name in left:
                 entry = self._left_the_code(name, old[name], prune=prune)
@@ -172,7 +142,7 @@ class _Section:
                 if entry is not None and said is not None:
                     declared[name] = said
             else:
-                entry = self._entry(name, old.get(self.moved.get(name, name)))
+                entry = self._entry(name, old.get(name))
                 declared[name] = {key: self.code[name][key] for key in SETTINGS[self.section] if key in self.code[name]}
             if entry is not None:
                 result[name] = entry
@@ -182,20 +152,17 @@ class _Section:
         code = self.code[name]
         if file is None:
             return code
-        if file.get("origin") == "manifest":
-            side = self._settle((self.section, name, "origin"))
-            if side is None:
-                self._taken_by_hand(name)
-            if side != "code":
-                return file
+        if file.get("origin") == "manifest" and self._settle((self.section, name, "origin")) != "code":
+            self._taken_by_hand(name)
+            return file
         keys = SETTINGS[self.section]
         settings = code if all(code.get(k, MISSING) == file.get(k, MISSING) for k in keys) else self._settings(name, code, file)
         structure = {key: value for key, value in code.items() if key not in keys}
-        entry: Data = _with_own({**{k: settings[k] for k in keys if k in settings}, **structure}, file)
+        entry: Data = with_own({**{k: settings[k] for k in keys if k in settings}, **structure}, file, (self.section, name))
         return entry
 
     def _settings(self, name: str, code: Data, file: Data) -> Data:
-        base = base_of(self.file, self.section, self.moved.get(name, name))
+        base = base_of(self.file, self.section, name)
         values = {}
         for key in SETTINGS[self.section]:
             said, written = code.get(key, MISSING), file.get(key, MISSING)
@@ -225,38 +192,26 @@ class _Section:
     def _taken_by_hand(self, name: str) -> None:
         path = (self.section, name, "origin")
         message = "it is written by hand (origin: manifest), and the code declares it, too"
-        hint = "delete `origin` to let the code own it, or rename one of them"
+        hint = "`pulpo lock --prefer code` lets the code own it; else rename one of them"
         related = Related("the code declares it here", path)
         self.merged.diagnostics.append(Diagnostic("PLP303", message, path, hint=hint, related=(related,)))
 
     def _left_the_code(self, name: str, entry: Data, *, prune: bool) -> Data | None:
         """What becomes of an entry that no declaration has any more: the file's own stay, edited ones as orphans."""
         if entry.get("origin") == "manifest":
-            return entry
-        base = base_of(self.file, self.section, name) or {}
-        edited = sorted(k for k in SETTINGS[self.section] if not same(entry.get(k, MISSING), base.get(k, MISSING)))
-        edited += sorted(k for k in entry if k.startswith("x-"))
-        if prune or not edited:
+            return {key: value for key, value in entry.items() if key != "orphaned"}
+        base = base_of(self.file, self.section, name)
+        edited = self._edited(name, entry, base or {})
+        if prune or (base is not None and not edited):
             return None
+        # Of an entry that nothing is known of, somebody may have written every line.
+        lost = "it is not in the code, and `declared` does not say that it was"
+        message = lost if base is None else f"it left the code, but has hand edits: {', '.join(edited)}"
         self.merged.diagnostics.append(
-            Diagnostic(
-                "PLP304",
-                f"it left the code, but has hand edits: {', '.join(edited)}",
-                (self.section, name),
-                severity=Severity.WARNING,
-                hint="`pulpo lock --prune` drops it; `previously=` carries edits over to a new name",
-            )
+            Diagnostic("PLP304", message, (self.section, name), severity=Severity.WARNING, hint=ORPHAN_HINTS[self.section])
         )
         return {**entry, "orphaned": True}
 
-
-def _with_own(new: Any, old: Any) -> Any:
-    """The new data with the keys beginning with `x-` that the old has at the same places, at any depth."""
-    if new == old:
-        return new
-    if isinstance(new, dict) and isinstance(old, dict):
-        merged = {key: _with_own(value, old.get(key)) for key, value in new.items()}
-        return merged | {key: value for key, value in old.items() if key.startswith("x-") and key not in merged}
-    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
-        return [_with_own(one, other) for one, other in zip(new, old, strict=True)]
-    return new
+    def _edited(self, name: str, entry: Data, base: Data) -> list[str]:
+        keys = [key for key in SETTINGS[self.section] if not same(entry.get(key, MISSING), base.get(key, MISSING))]
+        return [*sorted(keys), *sorted(dotted(path[2:]) for path in own_keys(entry, (self.section, name)))]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulpo.lock.changes import MISSING
+from pulpo.lock.own_keys import is_own
 from pulpo.manifest.equality import same
 from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS
 
@@ -58,7 +59,7 @@ class Branches:
 
     def is_derived(self, path: Path) -> bool:
         """Whether `pulpo lock` derives what stands at a path, whatever the file says."""
-        if any(isinstance(part, str) and part.startswith("x-") for part in path):
+        if is_own(path):
             return False
         if path[:1] == ("declared",) or path[:2] == ("project", "modules"):
             return True

@@ -16,6 +16,7 @@ from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
 from pulpo.lock.changes import Difference, differences
+from pulpo.lock.former_names import former_path
 from pulpo.lock.merge import Preference, merge
 from pulpo.manifest.load import check_schema, read_file, writing
 from pulpo.manifest.migrate import MIGRATIONS, migrate
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pulpo.declare.lower import Lowered
-    from pulpo.diagnostics import Path
+    from pulpo.diagnostics import Locate, Path, Place
     from pulpo.lock.merge import Data, Side
     from pulpo.manifest.migrate import Migration
     from pulpo.manifest.yaml_read import Document
@@ -137,7 +138,7 @@ def _written(document: Document | None, derived: Derived) -> str:
     except DiagnosticsError as error:
         # What the decorators said stands twice in the lock.
         found = [d for d in error.diagnostics if d.path[:1] != ("declared",)] or error.diagnostics
-        raise DiagnosticsError(_located(found, derived.code, None)) from None
+        raise DiagnosticsError(_located(found, derived.code)) from None
 
 
 def _migrated(file: Document | None, document: Document | None) -> tuple[Difference, ...]:
@@ -161,14 +162,18 @@ def derive(project: Project, document: Document | None, *, prefer: Preference | 
     file: dict[str, Any] = document.data if document else {}
     code = read_code(project, file)
     if found := errors(code.diagnostics):
-        raise DiagnosticsError(_located(found, code, None))
+        raise DiagnosticsError(_located(found, code))
     merged = merge(code, file, project=project_of(project, file), prefer=prefer, prune=prune)
     manifest, data, more = _resolved(_validated(merged.data, code), merged.data)
+
+    def in_file(path: Path) -> Place | None:
+        return document.locate(former_path(path, merged.renamed)) if document else None
+
     return Derived(
         manifest,
         data,
         tuple(differences(file, data)) if document else (Difference((), None, "a new file"),),
-        tuple(sorted(_located([*code.diagnostics, *merged.diagnostics, *more], code, document), key=lambda d: d.sort_key)),
+        tuple(sorted(_located([*code.diagnostics, *merged.diagnostics, *more], code, in_file), key=lambda d: d.sort_key)),
         code,
         merged.renamed,
         tuple(merged.settled),
@@ -204,7 +209,7 @@ def _validated(data: dict[str, Any], code: Lowered) -> Manifest:
         found = [
             Diagnostic("PLP114", plainly(d["msg"]), tuple(part for part in d["loc"] if part != "[key]")) for d in error.errors()
         ]
-        raise DiagnosticsError(_located(found, code, None)) from None
+        raise DiagnosticsError(_located(found, code)) from None
 
 
 def _resolved(manifest: Manifest, data: Data) -> tuple[Manifest, Data, list[Diagnostic]]:
@@ -226,13 +231,13 @@ def _resolved(manifest: Manifest, data: Data) -> tuple[Manifest, Data, list[Diag
     return manifest, data, [*found, *split.diagnostics]
 
 
-def _located(found: Iterable[Diagnostic], code: Lowered, document: Document | None) -> list[Diagnostic]:
+def _located(found: Iterable[Diagnostic], code: Lowered, in_file: Locate = lambda _: None) -> list[Diagnostic]:
     """With places: of the declaration where there is one, else of the lock; of the lock, and of both, where both have a say."""
 
     def place(d: Diagnostic) -> Diagnostic:
-        if document is not None and d.code in ("PLP303", "PLP304"):
-            d = replace(d, place=document.locate(d.path))
+        if d.code in ("PLP303", "PLP304"):
+            d = replace(d, place=in_file(d.path))
         d = d.located(code.locate)
-        return d.located(document.locate) if document is not None and d.place is None else d
+        return d.located(in_file) if d.place is None else d
 
     return [place(d) for d in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic
@@ -48,6 +49,8 @@ _OFF = {
     "interval": "leave the schedule out to run by hand",
 }
 _BEGIN = "it begins with version: 1 and project: {name: NAME}; `pulpo lock` makes one from the code"
+#: What jsonschema-rs takes for a number in a path.
+_NUMBER = re.compile(r"\+?[0-9]+")
 #: A number or a boolean as it is written.
 _NUMBER_OR_WORD = re.compile(r"(?:[-+.\d][\w.+-]*|true|false)(?![^\s,\]}])", re.IGNORECASE)
 #: Longer values are cut in messages.
@@ -69,12 +72,14 @@ class _Explainer:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        #: The keys of a mapping that jsonschema-rs takes for each number, by the mapping's id.
+        self._numbered: dict[int, dict[int, list[str]]] = {}
 
     def problems(self, error: ValidationError) -> Iterator[Diagnostic]:
         """What an error says: several problems where several keys are unknown, none where another error says more."""
         # `kind: Any`: a class of its own for each rule, told apart by their names, which are those of the rules.
         kind: Any = error.kind
-        path = _path(self._document.data, error)
+        path = self._path(error)
         node = _at(schema(), error.schema_path[:-1])
         part = _part(error.schema_path)
         if kind.name == "additionalProperties":
@@ -84,12 +89,41 @@ class _Explainer:
             yield self._at_key(path, f"a required key is missing: {kind.property}", _REQUIRED.get(kind.property))
         elif kind.name == "propertyNames":
             name = kind.error.instance
-            yield self._at_key((*path, name), *_name_problem(kind.error.kind.pattern, name))
+            yield self._at_key((*path, name), *name_problem(kind.error.kind.pattern, name))
         elif kind.name == "type" and node.keys().isdisjoint({"enum", "const"}):
             yield self._wrong_type(path, node, part)
         elif kind.name != "type":
             message, hint = _value_problem(kind, _at(self._document.data, path), path)
             yield Diagnostic("PLP101", message, path, self._document.locate(path), hint=hint)
+
+    def _path(self, error: ValidationError) -> Path:
+        """The path of an error's value; of several that can be meant the first that leads to it."""
+        paths = self._paths(self._document.data, error.instance_path)
+        first, second = next(paths), next(paths, None)
+        if second is None:
+            return first
+        return next((p for p in (first, second, *paths) if _at(self._document.data, p) == error.instance), first)
+
+    def _paths(self, data: Any, parts: list[str | int]) -> Iterator[Path]:
+        """What an instance path can mean: jsonschema-rs leaves out keys that are empty, and gives `01` and `+1` as 1."""
+        if not parts:
+            yield ()
+        elif isinstance(data, dict):
+            for key in self._keys(data, parts[0]):
+                yield from ((key, *rest) for rest in self._paths(data[key], parts[1:]))
+        elif isinstance(data, list) and isinstance(parts[0], int) and parts[0] < len(data):
+            yield from ((parts[0], *rest) for rest in self._paths(data[parts[0]], parts[1:]))
+        if isinstance(data, dict) and "" in data:
+            yield from (("", *rest) for rest in self._paths(data[""], parts))
+
+    def _keys(self, data: dict[str, Any], part: str | int) -> list[str]:
+        if isinstance(part, str):
+            return [part] if part in data else []
+        if id(data) not in self._numbered:
+            numbered = self._numbered[id(data)] = defaultdict(list)
+            for key in filter(_NUMBER.fullmatch, data):
+                numbered[int(key)].append(key)
+        return self._numbered[id(data)].get(part, [])
 
     def _at_key(self, path: Path, message: str, hint: str | None) -> Diagnostic:
         return Diagnostic("PLP101", message, path, self._document.locate(path, key=True), hint=hint)
@@ -101,8 +135,9 @@ class _Explainer:
             part = _part(node["items"].get("$ref", "").split("/")[1:])
         if not path:
             return Diagnostic("PLP101", f"a manifest is a mapping: {_shown(value)}", path, place, hint=_BEGIN)
-        hint = type_hint(wanted, value, part=part, key=path[-1] if path else None, written=self._written(value, place))
-        return Diagnostic("PLP101", f"must be {_TYPES[wanted]}: {_shown(value)}", path, place, hint=hint)
+        written = self._written(value, place)
+        hint = type_hint(wanted, value, part=part, key=path[-1], written=written)
+        return Diagnostic("PLP101", f"must be {_TYPES[wanted]}: {_cut(written) or _shown(value)}", path, place, hint=hint)
 
     def _written(self, value: object, place: Place) -> str:
         """A number or boolean as it stands in the file: 1.10 is not 1.1 to somebody who wants it in quotes."""
@@ -136,21 +171,6 @@ def _at(value: Any, path: Iterable[str | int]) -> Any:
     return value
 
 
-def _path(data: Any, error: ValidationError) -> Path:
-    """The path of an error's value: jsonschema-rs leaves out keys that are empty, and gives those of digits as numbers."""
-    path: list[str | int] = []
-    for part in error.instance_path:
-        while isinstance(data, dict) and str(part) not in data:
-            path.append("")
-            data = data[""]
-        path.append(str(part) if isinstance(data, dict) else part)
-        data = data[path[-1]]
-    while isinstance(data, dict) and "" in data and data != error.instance:
-        path.append("")
-        data = data[""]
-    return tuple(path)
-
-
 def _value_problem(kind: Any, value: Any, path: Path) -> tuple[str, str | None]:
     """A message and a hint."""
     key = path[-1]
@@ -160,13 +180,14 @@ def _value_problem(kind: Any, value: Any, path: Path) -> tuple[str, str | None]:
         options = list(map(str, kind.options if kind.name == "enum" else [kind.expected_value]))
         return f"must be {_either(options)}: {_shown(value)}", choice_hint(key, value, options)
     if kind.name == "pattern":
-        return _name_problem(kind.pattern, value)
+        return name_problem(kind.pattern, value)
     if kind.name in _BOUNDS:
         return f"{_BOUNDS[kind.name]} {kind.limit}: {_shown(value)}", _OFF.get(str(key))
     return "must not be empty", None  # minItems and minLength, which are 1 everywhere
 
 
-def _name_problem(pattern: str, value: str) -> tuple[str, str | None]:
+def name_problem(pattern: str, value: str) -> tuple[str, str | None]:
+    """What is wrong with a name that does not match its pattern, as the schema has it, and a hint."""
     if pattern == portable(OPERATION_PATTERN):
         return operation_name_problem(value) or _unlike(pattern, value), operation_hint(value)
     if pattern == portable(ENTRYPOINT_PATTERN):
@@ -188,7 +209,10 @@ def _either(options: list[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = flow(_beginning(value))
+    return _cut(flow(_beginning(value)))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

@@ -5,7 +5,6 @@ People come with the words of other tools, put a key where it does not belong, a
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
@@ -163,9 +162,8 @@ def key_hint(part: str, key: str, known: Iterable[str]) -> str:
         return f"did you mean {word!r}?"
     if told := PEERS.get(part, {}).get(word):
         return told
-    close = difflib.get_close_matches(word, known, n=1, cutoff=_A_SLIP)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    if slip := did_you_mean(word, known, cutoff=_A_SLIP):
+        return slip
     if where := _elsewhere(part, word):
         return where
     return did_you_mean(word, known) or f"keys here are {', '.join(known)}; your own begin with x-"

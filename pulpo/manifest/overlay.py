@@ -16,7 +16,7 @@ from pulpo.manifest.flow import FlowSpec
 from pulpo.manifest.model import ModelSpec, OperationSpec, ProjectSpec
 from pulpo.manifest.service import ServiceSpec
 from pulpo.manifest.yaml_read import Document
-from pulpo.names import PIPELINE, did_you_mean, parents
+from pulpo.names import did_you_mean, flows_of
 
 if TYPE_CHECKING:
     from pulpo.diagnostics import Path, Place
@@ -121,7 +121,7 @@ def unknown_entries(manifest: Manifest, environment: str) -> Iterator[Diagnostic
     kinds = (
         ("PLP201", "models", "no model has the name", overlay.models, manifest.models),
         ("PLP202", "operations", "no operation has the name", overlay.operations, manifest.operations),
-        ("PLP213", "flows", "there is no such flow", overlay.flows, _flows(manifest) if overlay.flows else ()),
+        ("PLP213", "flows", "there is no such flow", overlay.flows, flows_of(manifest.operations) if overlay.flows else ()),
     )
     for code, section, message, said, known in kinds:
         for name in said or ():
@@ -131,10 +131,6 @@ def unknown_entries(manifest: Manifest, environment: str) -> Iterator[Diagnostic
                     or f"an environment only changes what is there: take it out, or see `pulpo {section}`"
                 )
                 yield Diagnostic(code, f"{message}: {name}", ("environments", environment, section, name), hint=hint)
-
-
-def _flows(manifest: Manifest) -> set[str]:
-    return {PIPELINE} | {flow for name in manifest.operations for flow in parents(name) or (name,)}
 
 
 def _merged(below: Any, said: Any, path: Path) -> Any:

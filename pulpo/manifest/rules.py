@@ -10,7 +10,7 @@ from pulpo.diagnostics import Diagnostic, Related
 from pulpo.manifest.held_schema import schema_problem
 from pulpo.manifest.overlay import RECURRENCES, unknown_entries
 from pulpo.manifest.references import malformed_references
-from pulpo.names import PIPELINE, did_you_mean, parents
+from pulpo.names import did_you_mean, flows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _collections(manifest: Manifest) -> Iterator[Diagnostic]:
 
 def _unknown_flows(manifest: Manifest) -> Iterator[Diagnostic]:
     """PLP213 for settings of a flow that is not there."""
-    known = {PIPELINE} | {flow for name in manifest.operations for flow in parents(name) or (name,)}
+    known = flows_of(manifest.operations)
     for name in manifest.flows:
         if name not in known:
             hint = did_you_mean(name, known) or "`pulpo flows` lists the flows"

@@ -196,7 +196,9 @@ class Editor:
             text = f": {text}" if outer.flow else f"{newline}{' ' * outer.column}: {text}"
         elif content == part.value_end and not before[-1:].isspace():
             text = f" {text}"
-        return [(part.after, content), text]
+        # Behind a bracket a comment may begin at once, behind a plain text not.
+        glued = self._text[part.value_end : part.value_end + 1] == "#"
+        return [(part.after, content), f"{text} " if glued else text]
 
     def _follows(self, node: Node, new: Any, *, ordered: bool) -> bool:
         """Whether what an alias stands for becomes the same."""

@@ -202,7 +202,8 @@ class _Cutter:
         start = key_start = key.start_mark.index
         if start < self._at or self._flow or key.start_mark.column != self._column:
             start = key_start = self._begin()
-            if self._text[start] == "?" and self._text[start + 1] in " \t\r\n":
+            # In { } libyaml takes any `?` for the mark of a key.
+            if self._text[start] == "?" and (self._flow or self._text[start + 1] in " \t\r\n"):
                 key_start = self._source.skip(start + 1)
         key_end = self._source.end(key) if key.start_mark.index == key_start else self._source.aliases[key_start]
         after, has_colon = key_end, False

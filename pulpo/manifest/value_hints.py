@@ -40,6 +40,8 @@ def type_hint(wanted: str, value: object, *, part: str, key: str | int | None, w
     """
     if value is None:
         return _null_hint(wanted)
+    if wanted not in ("object", "array") and isinstance(value, list) and len(value) == 1 and _is_a(wanted, value[0]):
+        return f"it is one, not a list: {flow(value[0])}"
     if wanted == "boolean":
         return _boolean_hint(value)
     if wanted in ("integer", "number"):
@@ -92,9 +94,11 @@ def _seconds(text: str) -> int | None:
 def _string_hint(value: object, written: str) -> str | None:
     if isinstance(value, bool | int | float):
         return f'put it in quotes: "{written}"'
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-        return f"it is one, not a list: {flow(value[0])}"
     return None
+
+
+def _is_a(wanted: str, value: object) -> bool:
+    return type(value) in {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}[wanted]
 
 
 def _list_hint(value: object, part: str) -> str:
@@ -107,6 +111,9 @@ def _list_hint(value: object, part: str) -> str:
 
 def _mapping_hint(value: object, part: str) -> str | None:
     if isinstance(value, list):
+        if value and all(isinstance(item, str) and "=" in item for item in value):  # the other way that Docker Compose has
+            mapping = flow(dict(item.split("=", 1) for item in value))
+            return f"write {mapping}" if len(mapping) <= _SHOWN else "write it as a mapping, NAME: VALUE"
         named = all(isinstance(item, dict) for item in value)
         return f"write it as a mapping, NAME: {'{…}' if named else 'VALUE'}, without the - at the front" if value else "write {}"
     if part == "CacheSpec" and isinstance(value, bool):

@@ -56,7 +56,7 @@ class Document:
         return {}
 
     def locate(self, path: Path, *, key: bool = False) -> Place:
-        """The place of a value: where it begins if that is the line of its key, else its key.
+        """The place of a value: where it begins if that is the line of its key, else its key; of an entry always its name.
 
         Of a path that does not exist, the place of its nearest ancestor's key. `key` asks for the key in any case. The place
         of a collection in block style ends with its first key or item.
@@ -71,7 +71,10 @@ class Document:
         name, value = found
         # An alias's value stands elsewhere, above its key.
         if name is not None and (
-            key or name.start_mark.line != value.start_mark.line or value.start_mark.index < name.end_mark.index
+            key
+            or (_is_entry(path) and isinstance(value, MappingNode))
+            or name.start_mark.line != value.start_mark.line
+            or value.start_mark.index < name.end_mark.index
         ):
             return place_of(self.file, name)
         return place_of(self.file, value)
@@ -141,6 +144,11 @@ def anchors_and_aliases(text: str) -> Iterator[tuple[int, int, str, bool]]:
         event = parser.get_event()
         if getattr(event, "anchor", None):
             yield event.start_mark.index, event.end_mark.index, event.anchor, isinstance(event, AliasEvent)
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether a path is that of an operation, a model, a flow or another thing with a name, which problems are about."""
+    return len(path) == (4 if path[:1] == ("environments",) and len(path) > 2 else 2)  # noqa: PLR2004 - section and name
 
 
 @contextlib.contextmanager

@@ -229,6 +229,11 @@ def _unstartable(stumble: _Stumble) -> Diagnostic:
     return stumble.problem(f"a value can't begin with this: {stumble.at}", "put it in quotes")
 
 
+def _unclosed_quotes(stumble: _Stumble) -> Diagnostic:
+    """Where they begin: the file's end, where the parser stopped, has no line to show."""
+    return stumble.problem("quotes that are not closed", "close them", index=stumble.context)
+
+
 def _bad_escape(stumble: _Stumble) -> Diagnostic:
     escape = stumble.text[stumble.index : stumble.index + 2]
     hint = "write \\\\ for a backslash, or put the text in ' '"
@@ -261,7 +266,7 @@ _EXPLAINED: dict[str, str | tuple[str, str | None, str | None] | Callable[[_Stum
     "found unexpected ':'": ("a colon within [ ] or { }", "put the text around it in quotes, or a space after it", None),
     "did not find expected ',' or ']'": ("a list in [ ] lacks a comma or its end", None, _LIST),
     "did not find expected ',' or '}'": ("a mapping in { } lacks a comma or its end", None, _MAPPING),
-    "found unexpected end of stream": ("the file ends within quotes", "close them", "the quotes begin here"),
+    "found unexpected end of stream": _unclosed_quotes,
     "found unexpected document indicator": ("the document ends within quotes", "close them", "the quotes begin here"),
     "block sequence entries are not allowed in this context": (
         "a list item can't stand here",

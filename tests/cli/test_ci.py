@@ -237,7 +237,15 @@ def test_the_driver_can_be_asked_in_the_middle_of_a_conflict(conflict):
     assert "    timeout: 60  # ours\n" in text
 
 
+def test_a_directory_in_place_of_the_attributes_is_told(shell, environment):
+    git(shell.directory, "init", "--quiet")
+    (shell.directory / ".gitattributes").mkdir()
+    assert shell("merge", "--install", code=2).err.startswith("error: can't be written: Is a directory: ")
+
+
 def test_merge_says_what_it_needs(shell):
     assert "BASE OURS THEIRS" in shell("merge", code=2).err
     assert "nothing.yaml" in shell("merge", "nothing.yaml", "b", "c", code=2).err
-    assert "not a git repository" in shell("merge", "--install", code=2, env={"GIT_CEILING_DIRECTORIES": "/"}).err
+    refused = shell("merge", "--install", code=2, env={"GIT_CEILING_DIRECTORIES": "/"}).err
+    assert "not a git repository" in refused
+    assert refused.endswith(f": {shell.directory}\n")

@@ -116,6 +116,14 @@ def test_an_unknown_environment_is_a_usage_error(shop, command):
     assert done.out == ""
 
 
+@pytest.mark.parametrize("command", [("flows",), ("run", "orders")])
+def test_operations_that_wait_for_each_other_in_an_environment_are_shown_where_it_says_so(shop, command):
+    cycle = shop_with(shop.directory, LOCK.replace("retry_delay: 0, tags: [slow]", "after: [orders.count]"))
+    said = cycle(*command, "--env", "prod", code=1).err
+    assert "pulpo.lock.yaml:7:3: error PLP206" in said
+    assert "orders.fetch runs after orders.count (pulpo.lock.yaml:28:41)" in said
+
+
 def test_a_run_goes_by_the_environment(shop):
     shop("run", "orders", code=1)
     (shop.directory / "tries").unlink()
@@ -263,7 +271,7 @@ def test_an_overlay_that_changes_what_the_lock_records_says_what_to_do(shop):
 def test_a_run_of_a_broken_overlay_does_not_start(shop):
     changed(shop, "      tidy: {after: [orders.count]}", "      tdy: {timeout: 1}")
     done = shop("run", "tidy", "--env", "prod", code=1)
-    assert f"pulpo.lock.yaml:{line('      tidy: {after')}:12: error PLP202" in done.err
+    assert f"pulpo.lock.yaml:{line('      tidy: {after')}:7: error PLP202" in done.err
     assert "did you mean 'tidy'?" in done.err
     shop("run", "tidy", "--env", "dev")
 

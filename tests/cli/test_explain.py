@@ -43,6 +43,11 @@ def test_an_unknown_code_suggests_a_near_one(shell):
     assert "did you mean 'PLP110'?" in done.err
 
 
+@pytest.mark.parametrize("code", ["PLP", "PLP999"])
+def test_a_code_like_no_other_suggests_none(shell, code):
+    assert "hint: `pulpo explain` lists them" in shell("explain", code, code=2).err
+
+
 def test_json_has_the_pages(shell):
     (page,) = json.loads(shell("explain", "PLP101", "--format", "json").out)
     assert (page["code"], page["title"], page["text"]) == ("PLP101", pages.page("PLP101").title, pages.page("PLP101").text)

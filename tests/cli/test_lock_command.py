@@ -85,6 +85,18 @@ def test_diff_shows_the_change_and_writes_nothing(example):
     assert pulpo(example, "lock", "--check").returncode == 0
 
 
+@pytest.mark.parametrize("last", ["\r\n", ""])
+def test_git_applies_the_shown_change_to_windows_line_ends(example, last):
+    path = example / "pulpo.lock.yaml"
+    path.write_bytes(path.read_bytes().rstrip().replace(b"\n", b"\r\n") + last.encode())
+    edit(example / "jobs" / "operations.py", r"(stepstone\.fetch.*?)retries=3", r"\1retries=4")
+    command = [sys.executable, "-m", "pulpo", "lock", "--diff"]
+    shown = subprocess.run(command, cwd=example, capture_output=True, env=ENVIRONMENT, check=False).stdout
+    (example / "change.patch").write_bytes(shown)
+    git(example, "apply", "change.patch")
+    assert pulpo(example, "lock", "--check").returncode == 0
+
+
 def test_lock_as_json(example):
     edit(example / "jobs" / "operations.py", r"(stepstone\.fetch.*?)retries=3", r"\1retries=4")
     printed = json.loads(pulpo(example, "lock", "--check", "--format", "json").stdout)
@@ -92,9 +104,38 @@ def test_lock_as_json(example):
     assert {"path": ["operations", "scraping.stepstone.fetch", "retries"], "before": 3, "after": 4} in printed["changes"]
 
 
+def test_a_conflict_as_json(example):
+    edit(example / "pulpo.lock.yaml", "retries: 3", "retries: 5")
+    edit(example / "jobs" / "operations.py", r"(linkedin\.fetch.*?)retries=3", r"\1retries=4")
+    conflict = pulpo(example, "lock", "--format", "json")
+    printed = json.loads(conflict.stdout)
+    assert (conflict.returncode, printed["ok"], printed["stale"], printed["written"]) == (1, False, True, False)
+    assert [d["code"] for d in printed["diagnostics"]] == ["PLP303"]
+
+
 def test_an_explanation_as_json(example):
     printed = json.loads(pulpo(example, "lock", "--explain", "operations.parsing.clean.timeout", "--format", "json").stdout)
     assert [(one["owner"], one["said"]["lock"]) for one in printed] == [("nobody", {"set": False, "value": None, "place": None})]
+
+
+def test_a_password_that_somebody_wrote_down_is_not_printed(example):
+    lock = example / "pulpo.lock.yaml"
+    lock.write_text(lock.read_text() + "services:\n  db:\n    uri: mongodb://me:hunter2@localhost/\n")
+    for command in (
+        ["services"],
+        ["services", "db"],
+        ["lock", "--explain", "services.db.uri"],
+        ["lock", "--explain", "services.db"],
+    ):
+        for format in ("text", "json"):
+            done = pulpo(example, *command, "--format", format)
+            assert "mongodb://me:***@localhost/" in done.stdout
+            assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_an_explanation_stands_alone(example):
+    done = pulpo(example, "lock", "--explain", "project.name", "--prune")
+    assert (done.returncode, "it stands alone" in done.stderr) == (2, True)
 
 
 def test_paths_without_a_side_are_a_mistake_of_usage(example):

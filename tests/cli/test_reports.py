@@ -180,6 +180,21 @@ def test_a_line_that_holds_a_credential_is_not_shown(tmp_path, capsys):
     assert re.findall(r"^ +\d+ \|", texts[0], re.MULTILINE) == []
 
 
+@pytest.mark.parametrize("secret", ["tr0ub/4dor", "tr0ub@4/dor", "t@r0ub4dor"])
+def test_a_password_is_hidden_with_any_signs_and_in_a_key(tmp_path, capsys, secret):
+    uri = f"mongodb://root:{secret}@db/x"
+    Output(base=lambda: tmp_path).diagnostics([Diagnostic("PLP101", f"unknown key: {uri}", ("services", "db", uri))])
+    assert capsys.readouterr().err == (
+        "error PLP101: services.db.mongodb://root:***@db/x: unknown key: mongodb://root:***@db/x\n"
+    )
+
+
+def test_a_long_line_of_what_may_be_passwords_is_searched_fast(tmp_path):
+    before = time.process_time()
+    shown(tmp_path, "://a:" * 1_000_000, Place("x", 1, 1))
+    assert time.process_time() - before < 5
+
+
 def test_a_reference_in_a_uri_is_shown(tmp_path):
     line = "uri: mongodb://root:${PASSWORD}@db/x"
     assert shown(tmp_path, line, Place("x", 1, 1))[0] == f"   1 | {line}"
@@ -271,6 +286,14 @@ def test_paths_are_those_of_the_repository(tmp_path, monkeypatch):
     assert reports.Checkout.of(Project(project)).path("/usr/lib/x.py").as_posix() == "/usr/lib/x.py"
 
 
+def test_the_summary_of_a_job_is_no_larger_than_github_takes():
+    text = reports.github_summary([PROBLEM] * 10_000)
+    assert len(text.encode()) < 1024 * 1024
+    rows = text.count("| error | PLP101 |")
+    assert text.endswith(f"\n\n{10_000 - rows:,} more are in the log.\n\n")
+    assert "more are in the log" not in reports.github_summary([PROBLEM])
+
+
 def test_the_summary_of_a_job_is_added_to(bad, tmp_path):
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
@@ -326,6 +349,7 @@ def test_sarif_has_places_relative_to_the_repository_and_encoded(tmp_path):
         }
     ]
     assert [r["message"]["text"] for r in result["relatedLocations"]] == ["see here"]
+    assert "note: and there" in result["message"]["text"]
 
 
 def test_sarif_knows_a_problem_again_when_its_line_moves(tmp_path):

@@ -57,6 +57,29 @@ def test_whatever_ends_an_import_is_told_with_its_place(write, discovered, text)
     assert (problem.code, problem.place.file.endswith("bad.py"), problem.place.line) == ("PLP118", True, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("from pulpo import operation\n@operation('a', retrys=3)\ndef f() -> None: ...", "did you mean 'retries'?"),
+        ("from pulpo import operation\n@operation('a', needs=['b'])\ndef f() -> None: ...", "it is called 'after' here"),
+        ("from pulpo import operation\n@operation('a', nothing_like_it=3)\ndef f() -> None: ...", None),
+        ("from pulpo import datamodel\n@datamodel(keys='a')\nclass X: ...", "did you mean 'key'?"),
+        ("from pulpo import opration", "did you mean 'operation'?"),
+        ("limit = 3\nprint(limitt)", "did you mean 'limit'?"),
+        ("def f(limit):\n    return limitt\nf(3)", "did you mean 'limit'?"),
+        ("prnit('x')", "did you mean 'print'?"),
+        ("unlike_anything", None),
+        ("from pulpo.no_such_module import x", None),
+    ],
+)
+def test_a_name_that_is_not_there_is_told_a_near_one(write, discovered, text, hint):
+    write("bad.py", f"{text}\n")
+    with pytest.raises(DiagnosticsError) as raised:
+        discovered("bad")
+    (problem,) = raised.value.diagnostics
+    assert problem.hint == hint
+
+
 def test_a_path_for_a_module_is_told_how_to_write_it(discovered):
     with pytest.raises(UsageError) as raised:
         discovered("src/jobs.py")

@@ -67,6 +67,17 @@ def test_a_model_can_refer_to_itself(declare):
     ("text", "code", "message"),
     [
         ("@datamodel\nclass X: ...", "PLP110", "X is neither a pydantic model nor a dataclass"),
+        ("@datamodel\ndef x(): ...", "PLP110", "x is neither a pydantic model nor a dataclass"),
+        (
+            "@datamodel\nclass X(BaseModel):\n    a: int\n    b: list[Missing]",
+            "PLP112",
+            "an annotation can't be resolved: name 'Missing' is not defined",
+        ),
+        (
+            "@datamodel(collection='My Jobs')\nclass X(BaseModel): ...",
+            "PLP114",
+            "a collection is letters, digits, _, - and ., and begins with a letter or _: My Jobs",
+        ),
         ("@datamodel('1x')\nclass X(BaseModel): ...", "PLP102", "a model's name is a Python identifier in ASCII, not '1x'"),
         (
             "@datamodel\n@dataclasses.dataclass\nclass X:\n    a: int\n    v: dataclasses.InitVar[int]",

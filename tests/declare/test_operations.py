@@ -292,3 +292,8 @@ def test_patterns_may_be_given_as_a_list(operation_of):
 )
 def test_more_of_what_can_not_be_is_said(problems_of, text, code, message):
     assert (code, message) in problems_of(text)
+
+
+def test_an_undefined_name_in_an_annotation_is_told_a_near_one(declare):
+    (problem,) = declare("@operation\ndef f(x: RawJbo) -> None: ...").diagnostics
+    assert (problem.code, problem.hint) == ("PLP112", "did you mean 'RawJob'?")

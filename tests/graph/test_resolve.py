@@ -278,8 +278,8 @@ def test_an_input_from_outside_keeps_the_mode_that_the_lock_says(mode):
 @pytest.mark.parametrize(
     ("entry", "path"),
     [
-        (operation({"x": "RawJbo"}), ("inputs", "x")),
-        (operation(returns="RawJbo"), ("outputs", 0)),
+        (operation({"x": "RawJbo"}), ("inputs", "x", "model")),
+        (operation(returns="RawJbo"), ("outputs", 0, "model")),
         (operation(models_in=["RawJbo"]), ("models_in", 0)),
         (operation(models_out=["RawJbo"]), ("models_out", 0)),
     ],

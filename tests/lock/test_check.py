@@ -128,6 +128,25 @@ def test_rules_that_no_schema_can_say(jobs, old, new, code, hint):
     assert all(d.place for d in jobs.check(code=False))
 
 
+@pytest.mark.parametrize(
+    ("section", "at"),
+    [("flows:\n  scrapping: {tags: [x]}", 3), ("environments:\n  dev: {operations: {nothing: {retries: 3}}}", 22)],
+)
+def test_a_name_that_is_not_there_is_marked_itself_and_not_what_it_is_given(jobs, section, at):
+    jobs.lock()
+    jobs.edit("declared:", f"{section}\ndeclared:")
+    (problem,) = jobs.check(code=False)
+    assert problem.place.column == at
+
+
+def test_a_model_that_is_not_there_is_marked_in_its_entry(jobs):
+    jobs.lock()
+    jobs.edit("model: RawJobs,", "model: RawJbos,")
+    problem = next(d for d in jobs.check(code=False) if d.code == "PLP201")
+    line = jobs.text.splitlines()[problem.place.line - 1]
+    assert line[problem.place.column - 1 : problem.place.end_column - 1] == "RawJbos"
+
+
 def test_a_reference_is_no_credential(jobs):
     jobs.lock()
     jobs.edit("declared:", "services:\n  db: {environment: {URI: 'mongodb://root:${PASSWORD}@db/x'}}\ndeclared:")

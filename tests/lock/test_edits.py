@@ -115,6 +115,25 @@ def test_who_owns_a_value(edited):
     assert owner(edited, f"{FETCH}.retries") == "both"
 
 
+def test_who_owns_what_is_on_one_side_only(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3\n", "retries: 5\n")
+    jobs.edit("  parsing.clean:\n", "  by.hand:\n    entrypoint: jobs.operations:clean\n  parsing.clean:\n    origin: manifest\n")
+    jobs.operations = jobs.operations.replace('"scraping.stepstone.fetch"', '"a.fetch", previously="scraping.stepstone.fetch"')
+    jobs.operations = jobs.operations.replace('@operation("scraping.linkedin.fetch")\n', "")
+    entries = {
+        "a.fetch.retries": ("code", "adds it"),
+        "scraping.stepstone.fetch.retries": ("lock", "a hand edit"),
+        "scraping.linkedin.fetch.async": ("code", "drops it"),
+        "by.hand.entrypoint": ("lock", "--prune"),
+        "parsing.clean.async": ("both", "a conflict"),
+    }
+    for path, (owned_by, why) in entries.items():
+        (one,) = explained(jobs, f"operations.{path}")
+        assert (one.owner, why in one.why) == (owned_by, True), path
+    assert said(jobs, "operations.scraping.stepstone.fetch.retries") == {"lock": 5, "code": 3, "declared": 3}
+
+
 def test_an_entry_is_explained_field_by_field(edited):
     assert [one.path[-1] for one in explained(edited, FETCH)] == [
         "entrypoint", "async", "parameters", "inputs", "outputs", "retries",
@@ -129,6 +148,8 @@ def test_a_path_that_is_not_there_is_told_with_a_near_miss(jobs):
     with pytest.raises(UsageError) as raised:
         explained(jobs, "parsing.clean.retries")
     assert raised.value.hint == "did you mean 'operations.parsing.clean.retries'?"
+    with pytest.raises(UsageError, match=r"there is nothing at: $"):
+        explained(jobs, "")
 
 
 def test_a_rename_takes_edits_comments_and_mentions_along(jobs):
@@ -152,6 +173,56 @@ def test_a_rename_takes_edits_comments_and_mentions_along(jobs):
     assert jobs.check() == ()
 
 
+def test_a_rename_is_no_change_of_what_mentions_it(jobs):
+    jobs.operations += (
+        '\n@operation("more", after=["parsing.clean"])\ndef more() -> None: ...\n@operation("last")\ndef last() -> None: ...\n'
+    )
+    jobs.lock()
+    jobs.edit("    after: [parsing.clean]\n", "    after: [parsing.clean, last]  # both\n")
+    jobs.path.write_text(
+        jobs.text + "flows:\n  last: {tags: [nightly]}  # alone\n"
+        "environments:\n  prod:\n    operations:\n      more: {after: [last]}\n    flows: {last: {tags: []}}\n"
+    )
+    for old, new in (("parsing.clean", "parsing.tidy"), ("last", "end")):
+        jobs.operations = jobs.operations.replace(f'@operation("{old}"', f'@operation("{new}", previously="{old}"')
+    jobs.operations = jobs.operations.replace('after=["parsing.clean"]', 'after=["parsing.tidy"]')
+    jobs.lock()
+    assert "    after: [parsing.tidy, end]  # both\n" in jobs.text
+    assert "\n  end: {tags: [nightly]}  # alone\n" in jobs.text
+    assert "      more: {after: [end]}\n    flows: {end: {tags: []}}\n" in jobs.text
+    assert jobs.check() == ()
+
+
+def test_a_decorator_that_still_says_the_former_name_is_told(jobs):
+    jobs.operations += '\n@operation("more", after=["parsing.clean"])\ndef more() -> None: ...\n'
+    jobs.lock()
+    jobs.operations = jobs.operations.replace('"parsing.clean")\n', '"parsing.tidy", previously="parsing.clean")\n')
+    with pytest.raises(DiagnosticsError) as raised:
+        jobs.lock()
+    assert [(d.code, d.place.file) for d in raised.value.diagnostics] == [("PLP202", "jobs/operations.py")]
+
+
+def test_no_overlay_is_lost_where_a_rename_meets_one_of_the_new_name(jobs):
+    jobs.lock()
+    overlay = "environments:\n  prod:\n    operations:\n      parsing.clean: {retries: 1}\n      parsing.tidy: {retries: 2}\n"
+    jobs.path.write_text(jobs.text + overlay)
+    jobs.operations = jobs.operations.replace('"parsing.clean")\n', '"parsing.tidy", previously="parsing.clean")\n')
+    with pytest.raises(DiagnosticsError, match=r"no operation has the name: parsing\.clean"):
+        jobs.lock()
+    assert jobs.text.endswith(overlay)
+
+
+def test_a_conflict_is_told_at_its_line_under_the_former_name(edited):
+    conflict(edited)
+    edited.operations = edited.operations.replace(
+        '"scraping.stepstone.fetch"', '"a.fetch", previously="scraping.stepstone.fetch"'
+    )
+    with pytest.raises(DiagnosticsError) as raised:
+        edited.lock()
+    found = next(d for d in raised.value.diagnostics if d.path == ("operations", "a.fetch", "retries"))
+    assert "retries: 5" in edited.text.splitlines()[found.place.line - 1]
+
+
 def test_two_operations_can_not_both_have_been_one(jobs):
     jobs.lock()
     jobs.edit("retries: 3\n", "retries: 5\n")
@@ -169,6 +240,16 @@ def test_a_name_that_the_code_still_has_gives_its_edits_to_nobody(jobs):
     jobs.operations += '\n@operation("a.fetch", previously="scraping.stepstone.fetch")\ndef a() -> None: ...\n'
     manifest = jobs.lock().manifest
     assert (manifest.operations["a.fetch"].retries, manifest.operations["scraping.stepstone.fetch"].retries) == (None, 5)
+
+
+def test_only_the_code_can_be_given_what_it_declares_and_a_hand_wrote(jobs):
+    jobs.lock()
+    before = jobs.text
+    jobs.edit("  parsing.clean:\n", "  parsing.clean:\n    origin: manifest\n")
+    with pytest.raises(DiagnosticsError, match="written by hand"):
+        jobs.lock(prefer="manifest")  # or the next `lock` would ask again
+    jobs.lock(prefer="code", paths=("operations.parsing",))
+    assert jobs.text == before
 
 
 def test_drift_of_structure_is_told_with_both_places_and_restored(jobs):

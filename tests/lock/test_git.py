@@ -296,6 +296,38 @@ def test_an_edit_follows_an_operation_that_the_other_branch_renamed(driven, rena
     assert driven.data["declared"]["operations"]["d.clean"] == {"retries": 3}
 
 
+@pytest.mark.parametrize("renamer", ["ours", "theirs"])
+def test_comments_beside_names_that_the_other_branch_gives_up_stay(driven, renamer):
+    rename = BASE.replace("  c.fetch:\n", "  d.fetch:\n").replace("c.fetch]", "d.fetch]")
+    edit = changed(("  c.fetch:\n", "  c.fetch:  # the site is slow\n"))
+    edit = changed(("    c.fetch:\n      {}\n", "    c.fetch:\n      {}  # as it was\n"), text=edit)
+    driven.commit(BASE)
+    for name in ("theirs", "ours"):
+        driven.branch(name, rename if name == renamer else edit)
+    driven("merge", "theirs")
+    assert list(driven.data["operations"]) == list(driven.data["declared"]["operations"]) == ["a.clean", "b.fetch", "d.fetch"]
+    assert (driven.text.count("# the site is slow\n"), driven.text.count("# as it was\n")) == (1, 1)
+
+
+def test_a_comment_beside_a_text_with_a_number_sign_is_a_comment(driven):
+    base = changed((RETRIES, '    description: "see # 5"\n'), ("    a.clean:\n      retries: 3\n", ""))
+    driven.commit(base)
+    driven.branch("theirs", changed(('"see # 5"\n', '"see # 5"  # for the story\n'), text=base))
+    driven.branch("ours", changed(('    description: "see # 5"\n', "    timeout: 60\n"), text=base))
+    said = driven("merge", "theirs", code=1)
+    assert "both branches changed operations.a.clean.description" in said
+    assert '=======\n    description: "see # 5"  # for the story\n>>>>>>> theirs\n' in driven.text
+
+
+def test_what_both_branches_set_at_the_end_of_a_section_stands_above_the_blank_line(driven):
+    base = changed(("declared:\n", "\ndeclared:\n"))
+    driven.commit(base)
+    driven.branch("theirs", changed(("[{model: Job}]\n\n", "[{model: Job}]\n    timeout: 60\n\n"), text=base))
+    driven.branch("ours", changed(("[{model: Job}]\n\n", "[{model: Job}]\n    retries: 5\n\n"), text=base))
+    driven("merge", "theirs")
+    assert "    retries: 5\n    timeout: 60\n\ndeclared:\n" in driven.text
+
+
 @pytest.mark.parametrize("verb", ["rebase", "cherry-pick", "stash pop"])
 def test_rebase_cherry_pick_and_stash_ask_the_driver_as_well(driven, verb):
     driven.commit(BASE)

@@ -175,6 +175,23 @@ def test_an_operation_that_left_the_code_goes_unless_it_was_edited(jobs):
     assert "scraping.stepstone.fetch" not in jobs.lock(prune=True).manifest.operations
 
 
+def test_what_a_hand_wrote_without_origin_is_not_dropped(jobs):
+    jobs.lock()
+    entry = "  by.hand:  # mine\n    entrypoint: jobs.operations:clean\n"
+    jobs.edit("operations:\n", f"operations:\n{entry}")
+    jobs.edit("models:\n", "models:\n  Mine:\n    schema: {type: object}\n")
+    warnings = jobs.lock().diagnostics
+    message = "it is not in the code, and `declared` does not say that it was"
+    assert [(d.path[1], d.message) for d in warnings] == [("Mine", message), ("by.hand", message)]
+    assert entry.rstrip() in jobs.text
+    assert not jobs.lock().stale
+    assert [d.code for d in jobs.check()] == ["PLP304", "PLP304"]
+    jobs.path.write_text(jobs.text.replace("    orphaned: true\n", "    origin: manifest\n    orphaned: true\n"))
+    jobs.lock()
+    assert "orphaned" not in jobs.text
+    assert jobs.check() == ()
+
+
 def test_edits_follow_a_rename(jobs):
     jobs.lock()
     jobs.edit("retries: 3", "retries: 5")
@@ -319,6 +336,57 @@ def test_own_keys_stay_at_any_depth(jobs):
     jobs.operations += '\n@operation("parsing.more")\ndef more() -> None: ...\n'
     jobs.lock()
     assert "x-why: both" in jobs.text
+
+
+def test_own_keys_stay_with_their_item_of_a_list(jobs):
+    jobs.lock()
+    jobs.edit("outputs: [{model: CleanedJobs}]", "outputs: [{model: CleanedJobs, x-why: mine}]")
+    jobs.operations = jobs.operations.replace("-> CleanedJobs", "-> tuple[MergedJobs, CleanedJobs]")
+    jobs.lock()
+    assert "outputs: [{model: MergedJobs}, {model: CleanedJobs, x-why: mine}]" in jobs.text
+    assert jobs.check() == ()
+
+
+def test_names_and_values_of_the_code_are_no_own_keys(jobs):
+    def rewrite(header: str, field: str) -> None:
+        jobs.write("jobs/headers.py", source.format(header=header, field=field))
+
+    source = """
+        from pydantic import BaseModel, Field
+        from pulpo import datamodel, operation
+
+        @datamodel
+        class Answer(BaseModel):
+            default: str = Field("", alias="{field}")
+
+        @operation("ask")
+        def ask(default: dict = {{"{header}": "1"}}) -> Answer: ...
+    """
+    rewrite("x-before", "x-old")
+    jobs.lock()
+    jobs.edit("      default: {schema:", "      default: {x-why: mine, schema:")
+    rewrite("x-after", "x-new")
+    jobs.lock()
+    assert 'default: {x-after: "1"}' in jobs.text
+    assert "x-new: {" in jobs.text
+    assert "x-before" not in jobs.text
+    assert "x-old" not in jobs.text
+    assert "{x-why: mine, schema:" in jobs.text
+
+
+def test_an_own_key_at_any_depth_makes_an_orphan(jobs):
+    jobs.operations += '\n@operation("more")\ndef more(headers: dict = {"x-a": 1}, size: int = 1) -> None: ...\n'
+    jobs.lock()
+    more = jobs.operations.rindex("\n@operation")
+    everything, jobs.operations = jobs.operations, jobs.operations[:more]
+    assert jobs.lock(check=True).diagnostics == ()
+    jobs.edit("size: {schema:", "size: {x-why: mine, schema:")
+    (orphan,) = jobs.lock().diagnostics
+    assert orphan.message == "it left the code, but has hand edits: parameters.size.x-why"
+    jobs.operations = everything
+    jobs.lock()
+    assert "size: {x-why: mine, schema:" in jobs.text
+    assert jobs.check() == ()
 
 
 def test_the_order_of_parameters_is_part_of_the_lock(jobs):

@@ -152,12 +152,36 @@ def test_a_duration_is_told_in_seconds(value: str, seconds: int | None) -> None:
         ("outputs: Raw, Clean", "a list is written [{model: Raw}, {model: Clean}]"),
         ("inputs: {raw: [Raw]}", "write it as a mapping, NAME: VALUE, without the - at the front"),
         ("parameters: {p: [1, 2]}", "write it as a mapping, NAME: VALUE, without the - at the front"),
+        ("retries: [3]", "it is one, not a list: 3"),
+        ("async: [true]", "it is one, not a list: true"),
+        ("retries: [many]", None),
+        ("inputs: [A=b, C=d=e]", "write {A: b, C: d=e}"),
+        (f"inputs: [A={'x' * 90}]", "write it as a mapping, NAME: VALUE"),
         ("cache: false", "leave the key out"),
         ("cache: yes", None),
     ],
 )
 def test_a_value_of_the_wrong_type_is_told_what_to_write(written: str, hint: str | None) -> None:
     assert hints(f"version: 1\nproject: {{name: p}}\noperations:\n  a.b:\n    entrypoint: m:f\n    {written}\n") == [hint]
+
+
+@pytest.mark.parametrize(
+    ("names", "bad"),
+    [
+        (["+1"], "+1"),
+        (["01"], "01"),
+        (["1", "01", "+1"], "01"),
+        (["1", "01", "+1"], "+1"),
+        (["1", "01", ""], "1"),
+        (["", "0"], ""),
+    ],
+)
+def test_a_mistake_below_a_key_of_digits_is_told_at_its_line(names: list[str], bad: str) -> None:
+    entries = "".join(f'  "{name}": {{image: x, command: {"[3]" if name == bad else "[x]"}}}\n' for name in names)
+    (problem,) = explain(read(f"version: 1\nproject: {{name: p}}\nservices:\n{entries}", "lock"))
+    assert problem.path == ("services", bad, "command", 0)
+    assert problem.place is not None
+    assert problem.place.line == 4 + names.index(bad)
 
 
 def test_each_of_a_thousand_mistakes_is_told_at_its_line() -> None:

@@ -91,7 +91,7 @@ WIDE_MERGES = f"a: &a {{{', '.join(f'k{i}: 1' for i in range(1000))}}}\nb: [{', 
             lambda: "a: [" + "b: c, " * 1_000_000 + "]", "the lock holds more than 2,000,000 keys and values", id="pairs"
         ),
         pytest.param(lambda: "x" * 30_000_000, f"a manifest is a mapping: {'x' * 59}…", id="30 MB in a line"),
-        pytest.param(lambda: "a: '" + "x\n" * 5_000_000, "the file ends within quotes", id="an unclosed quote of 10 MB"),
+        pytest.param(lambda: "a: '" + "x\n" * 5_000_000, "quotes that are not closed", id="an unclosed quote of 10 MB"),
         pytest.param(lambda: "version: " + "9" * 1_000_000, "version: the number is too large", id="a million digits"),
         pytest.param(
             lambda: "? " + "k" * 1_000_000 + "\n: 1", f"a key is longer than 2,000 characters: {'k' * 59}…", id="a key of 1 MB"

@@ -228,6 +228,14 @@ def test_explicit_keys_and_values_that_are_not_written() -> None:
     assert edited("x: [a: 1]\n", {"x": [{"a": 2}]}) == "x: [{a: 2}]\n"
 
 
+def test_a_comment_right_behind_a_bracket_stays_a_comment() -> None:
+    assert edited("a: {}# x: y\nb: 1\n", {"a": 5, "b": 1}) == "a: 5 # x: y\nb: 1\n"
+
+
+def test_a_question_mark_without_its_space_begins_a_key_in_braces() -> None:
+    assert edited("a: {?b: 1}\n", {"a": {"b": 2}}) == "a: {?b: 2}\n"
+
+
 def test_a_value_of_another_shape_keeps_the_key_and_its_comment() -> None:
     text = "operations:\n  a:  # about\n    inputs:  # in\n      r: {model: A}\n    tags: [a]  # t\n"
     assert edited(text, {"operations/a/inputs": {}}) == text.replace(":  # in\n      r: {model: A}", ": {}  # in")

@@ -138,7 +138,7 @@ def test_aliases_are_copies() -> None:
         ("[" * 100_000, "PLP002", "1:62", "nested deeper than 60 levels"),
         ("- " * 1_000_000, "PLP002", "1:123", "nested deeper than 60 levels"),
         ("a: 1\n---\nb: 1", "PLP002", "2:1", "a second document begins here, but the lock is one"),
-        ("a: 'x", "PLP002", "1:6", "the file ends within quotes"),
+        ("a: 'x", "PLP002", "1:4", "quotes that are not closed"),
         ("a: [1\nb: 2", "PLP002", "2:2", "a list in [ ] lacks a comma or its end"),
         ("a: {b: 1", "PLP002", "1:9", "a mapping in { } lacks a comma or its end"),
         ("a: {b: mongo:8}", "PLP002", "1:13", "a colon within [ ] or { }"),
@@ -163,7 +163,7 @@ def test_what_has_no_one_meaning_is_refused_where_it_stands(text: str, code: str
         ("a:\n  retries 3\n  b: 5\n", "2:3", "a key without its colon: retries 3", "a key ends with a colon", None),
         ("a:\n- x\nb\n", "3:1", "a key without its colon: b", "a key ends with a colon", None),
         ("a:\n  b: 3\n   c: 5\n", "3:5", "a key below a key that has a value already", "indent it like the line above", None),
-        ('a: "x\nb: 1\n', "3:1", "the file ends within quotes", "close them", ("1:4", "the quotes begin here")),
+        ('a: "x\nb: 1\n', "1:4", "quotes that are not closed", "close them", None),
         (
             'a: "x\nb: "y"\n',
             "2:5",

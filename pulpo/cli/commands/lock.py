@@ -10,10 +10,14 @@ import typer
 
 from pulpo.cli.options import Format, FormatOption
 from pulpo.cli.output import counted
+from pulpo.errors import DiagnosticsError
 from pulpo.settings import LOCK_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pulpo.cli.output import Output
+    from pulpo.diagnostics import Diagnostic
     from pulpo.lock.explain import Ownership
     from pulpo.lock.update import LockResult
 
@@ -54,19 +58,26 @@ def lock(
     """
     output = context.obj.output
     if explain is not None:
+        if check or diff or prune or prefer or paths:
+            raise typer.BadParameter("it stands alone: it writes nothing and settles nothing", param_hint="--explain")
         _print_ownership(context.obj.cli.explain_lock(explain), output, format)
         return
     if paths and prefer is None:
         raise typer.BadParameter("paths go with --prefer", param_hint="PATH")
-    result = context.obj.cli.lock(
-        check=check or diff,
-        prefer=prefer.value if prefer else None,
-        paths=paths or (),
-        prune=prune,
-        on_wait=lambda: output.talk("waiting for another `pulpo lock` in this project"),
-    )
+    try:
+        result = context.obj.cli.lock(
+            check=check or diff,
+            prefer=prefer.value if prefer else None,
+            paths=paths or (),
+            prune=prune,
+            on_wait=lambda: output.talk("waiting for another `pulpo lock` in this project"),
+        )
+    except DiagnosticsError as error:
+        if format is Format.JSON:
+            output.json(_as_data(error.diagnostics))
+        raise
     if format is Format.JSON:
-        output.json(_as_data(result))
+        output.json(_as_data(result.diagnostics, result))
     elif diff:
         _print_diff(result, output)
     _talk(result, output, quiet=diff or format is Format.JSON)
@@ -85,41 +96,46 @@ def _talk(result: LockResult, output: Output, *, quiet: bool) -> None:
 
 def _print_diff(result: LockResult, output: Output) -> None:
     import difflib
+    import io
 
     styles = {"+": "green", "-": "red", "@": "blue"}
-    before, after = (text.splitlines(keepends=True) for text in (result.before, result.after))
+    # As Git sees lines: a carriage return is a character like any other.
+    before, after = (io.StringIO(text, newline="\n").readlines() for text in (result.before, result.after))
     for line in difflib.unified_diff(before, after, fromfile=f"a/{LOCK_NAME}", tofile=f"b/{LOCK_NAME}"):
-        text = line.rstrip("\r\n")
+        text = line.removesuffix("\n")
         output.data(output.style(text, *([styles[text[0]]] if text[:1] in styles else []), stream=sys.stdout))
         if not line.endswith("\n"):
             output.data("\\ No newline at end of file")
 
 
-def _as_data(result: LockResult) -> dict[str, object]:
+def _as_data(diagnostics: Sequence[Diagnostic], result: LockResult | None = None) -> dict[str, object]:
+    """What is printed for programs; without a result where errors are in the way."""
     from pulpo.cli.output import diagnostics_as_data
     from pulpo.lock.changes import MISSING
 
     changes = [
         {"path": list(c.path)} | {k: v for k, v in (("before", c.before), ("after", c.after)) if v is not MISSING}
-        for c in result.changes
+        for c in (result.changes if result else ())
     ]
-    return {**diagnostics_as_data(result.diagnostics), "stale": result.stale, "written": result.written, "changes": changes}
+    stale, written = (result.stale, result.written) if result else (True, False)
+    return {**diagnostics_as_data(diagnostics), "stale": stale, "written": written, "changes": changes}
 
 
 def _print_ownership(found: list[Ownership], output: Output, format: Format) -> None:  # noqa: A002 - the option's name
+    from pulpo.cli.credentials import masked
     from pulpo.diagnostics import dotted
     from pulpo.lock.changes import MISSING, shown
 
     if format is Format.JSON:
-        output.json([_ownership_as_data(one) for one in found])
+        output.json(masked([_ownership_as_data(one) for one in found]))
         return
     for number, one in enumerate(found):
         value = one.said[0].value
-        text = "(not set)" if value is MISSING else shown(value)
+        text = "(not set)" if value is MISSING else shown(masked(value))
         output.data(f"{'' if number == 0 else chr(10)}{output.style(dotted(one.path), 'bold', stream=sys.stdout)}: {text}")
         output.data(f"  owner: {one.owner} ({one.why})")
         for said in one.said:
-            what = "nothing" if said.value is MISSING else shown(said.value)
+            what = "nothing" if said.value is MISSING else shown(masked(said.value))
             output.data(f"  {said.who} says: {what}" + (f"  ({said.place})" if said.place else ""))
 
 

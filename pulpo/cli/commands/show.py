@@ -68,7 +68,9 @@ def services(
 
     References such as ${NAME} are shown as they are written, values of variables never.
     """
-    found = {n: s.data() for n, s in sorted(context.obj.cli.services().items())}
+    from pulpo.cli.credentials import masked
+
+    found = {n: masked(s.data()) for n, s in sorted(context.obj.cli.services().items())}
     if name is not None and name not in found:
         raise _no_such("service", name, found)
     chosen = found if name is None else {name: found[name]}
@@ -86,7 +88,9 @@ def services(
 
 def environments(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the environments and what each changes, or show one."""
-    found = {n: s.data() for n, s in context.obj.cli.environments().items()}
+    from pulpo.cli.credentials import masked
+
+    found = {n: masked(s.data()) for n, s in context.obj.cli.environments().items()}
     if name is not None:
         _show_one(context, "environment", name, found, format)
         return
