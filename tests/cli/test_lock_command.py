@@ -127,8 +127,8 @@ def test_a_password_that_somebody_wrote_down_is_not_printed(example):
         ["lock", "--explain", "services.db.uri"],
         ["lock", "--explain", "services.db"],
     ):
-        for format in ("text", "json"):
-            done = pulpo(example, *command, "--format", format)
+        for kind in ("text", "json"):
+            done = pulpo(example, *command, "--format", kind)
             assert "mongodb://me:***@localhost/" in done.stdout
             assert "hunter2" not in done.stdout + done.stderr
 
