@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pulpo.diagnostics import Place, dotted
 from pulpo.errors import UsageError
 from pulpo.lock.changes import MISSING
-from pulpo.lock.merge import LOST, SETTINGS, Row, base_of, row_of
+from pulpo.lock.declared import base_of
+from pulpo.lock.merge import LOST, SETTINGS, Row, row_of
 from pulpo.lock.own_keys import is_own
 from pulpo.lock.update import Derived, derive
 from pulpo.manifest.layout import MANIFEST

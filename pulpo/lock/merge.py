@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pulpo.diagnostics import Diagnostic, Related, Severity, dotted
 from pulpo.lock.changes import MISSING, shown
+from pulpo.lock.declared import base_of, sealed, with_base
 from pulpo.lock.former_names import new_names, with_new_names
 from pulpo.lock.own_keys import own_keys, with_own
 from pulpo.manifest.equality import same
@@ -101,7 +102,7 @@ def merge(code: Lowered, file: Data, *, project: Data, prefer: Preference | None
     Returns:
         The data, not resolved yet; PLP303, an error, for each conflict, and PLP304, a warning, for each orphan that stays.
     """
-    file, renamed = with_new_names(file, new_names(code, file))
+    file, renamed = with_new_names(with_base(file), new_names(code, file))
     merged = Merged({"version": VERSION, "project": {**file.get("project", {}), **project}}, renamed=renamed)
     for section, entries in (("models", code.models), ("operations", code.operations)):
         merged.data[section] = {}
@@ -111,12 +112,6 @@ def merge(code: Lowered, file: Data, *, project: Data, prefer: Preference | None
             merged.data[section] = file[section]
     merged.data |= {key: value for key, value in file.items() if key.startswith("x-")}
     return merged
-
-
-def base_of(file: Data, section: str, name: str) -> Data | None:
-    """What the decorators said of an entry at the last lock; None where the lock does not tell any more."""
-    entry: Data | None = file.get("declared", {}).get(section, {}).get(name)
-    return entry
 
 
 @dataclass(slots=True)
@@ -140,10 +135,10 @@ class _Section:
                 entry = self._left_the_code(name, old[name], prune=prune)
                 said = base_of(self.file, self.section, name)
                 if entry is not None and said is not None:
-                    declared[name] = said
+                    declared[name] = sealed(said)
             else:
                 entry = self._entry(name, old.get(name))
-                declared[name] = {key: self.code[name][key] for key in SETTINGS[self.section] if key in self.code[name]}
+                declared[name] = sealed({key: self.code[name][key] for key in SETTINGS[self.section] if key in self.code[name]})
             if entry is not None:
                 result[name] = entry
 
@@ -172,7 +167,7 @@ class _Section:
                 side = self._settle((self.section, name, key))
                 takes_code = side == "code"
                 if side is None:
-                    self._conflict((self.section, name, key), said, written)
+                    self._conflict((self.section, name, key), said, written, lost=base is None)
             values[key] = said if takes_code else written
         return {key: value for key, value in values.items() if value is not MISSING}
 
@@ -182,10 +177,11 @@ class _Section:
             self.merged.settled.append(path)
         return side
 
-    def _conflict(self, path: Path, code: object, file: object) -> None:
+    def _conflict(self, path: Path, code: object, file: object, *, lost: bool) -> None:
         where = dotted(path)
         hint = f"`pulpo lock --prefer manifest {where}` keeps the lock's, `--prefer code` takes the code's"
-        message = f"both changed: the code says {shown(code)}, the lock says {shown(file)}"
+        what = "one of the two was changed, and `declared` does not tell which" if lost else "both changed"
+        message = f"{what}: the code says {shown(code)}, the lock says {shown(file)}"
         related = Related(f"the code says {shown(code)}", path)
         self.merged.diagnostics.append(Diagnostic("PLP303", message, path, hint=hint, related=(related,)))
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic, Severity
 from pulpo.lock.changes import MISSING, shown
-from pulpo.lock.merge import SETTINGS, base_of
+from pulpo.lock.declared import base_of
+from pulpo.lock.merge import SETTINGS
 from pulpo.manifest.equality import same
 
 if TYPE_CHECKING:

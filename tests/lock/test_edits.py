@@ -79,7 +79,38 @@ def test_settling_changes_only_what_was_declared(edited):
     before = conflict(edited).text
     edited.lock(prefer="manifest")
     changed = [(old, new) for old, new in zip(before.splitlines(), edited.text.splitlines(), strict=True) if old != new]
-    assert changed == [("      retries: 1", "      retries: 0"), ("      retries: 3", "      retries: 4")]
+    assert [new for _, new in changed if "digest" not in new] == ["      retries: 0", "      retries: 4"]
+    assert len(changed) == 4
+
+
+def test_a_value_replaced_all_over_the_file_is_no_lost_edit(jobs):
+    jobs.lock()
+    jobs.path.write_text(jobs.text.replace("retries: 3", "retries: 5"))
+    before = jobs.text
+    with pytest.raises(DiagnosticsError, match="one of the two was changed, and `declared` does not tell which"):
+        jobs.lock()
+    assert jobs.text == before
+    assert [d.code for d in jobs.check()] == ["PLP303"]
+    jobs.lock(prefer="manifest")
+    assert jobs.text.count("retries: 5") == 1
+    assert not jobs.lock().stale
+    assert jobs.check() == ()
+
+
+def test_a_line_that_a_merge_lost_is_no_lost_edit(jobs):
+    jobs.lock()
+    jobs.edit("    retries: 3\n", "")
+    jobs.edit("      retries: 3\n", "")
+    with pytest.raises(DiagnosticsError, match="PLP303"):
+        jobs.lock()
+
+
+def test_what_was_declared_without_a_digest_is_taken_at_its_word(jobs):
+    jobs.lock()
+    jobs.path.write_text("".join(line for line in jobs.text.splitlines(keepends=True) if "digest" not in line))
+    jobs.edit("retries: 3", "retries: 5")
+    jobs.lock()
+    assert (jobs.text.count("retries: 5"), jobs.text.count("digest: d")) == (1, 4)
 
 
 def test_check_tells_a_conflict_once(edited):

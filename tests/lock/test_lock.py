@@ -327,7 +327,9 @@ def test_where_declared_is_lost_whatever_differs_is_a_conflict(jobs):
     jobs.path.write_text(jobs.text.split("declared:")[0].replace("    retries: 3\n", ""))
     with pytest.raises(DiagnosticsError) as raised:
         jobs.lock()
-    assert problems(raised) == ["PLP303 both changed: the code says 3, the lock says nothing"]
+    assert problems(raised) == [
+        "PLP303 one of the two was changed, and `declared` does not tell which: the code says 3, the lock says nothing"
+    ]
 
 
 def test_own_keys_stay_at_any_depth(jobs):
