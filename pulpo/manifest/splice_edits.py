@@ -198,7 +198,9 @@ class Editor:
             text = f" {text}"
         # Behind a bracket a comment may begin at once, behind a plain text not.
         glued = self._text[part.value_end : part.value_end + 1] == "#"
-        return [(part.after, content), f"{text} " if glued else text]
+        # What `<<` merges can't become a scalar: the anchor of a collection goes, and its aliases keep the value.
+        kept = content if part.alias or isinstance(node, ScalarNode) else min(content, node.start_mark.index)
+        return [(part.after, kept), f"{text} " if glued else text]
 
     def _follows(self, node: Node, new: Any, *, ordered: bool) -> bool:
         """Whether what an alias stands for becomes the same."""

@@ -424,3 +424,8 @@ def _assert_comments_stay(written: Messy, old: dict[str, Any], wanted: dict[str,
             assert row == key
         else:
             assert row >= key
+
+
+def test_a_collection_that_becomes_a_scalar_leaves_its_anchor_to_those_who_merge_it() -> None:
+    text = "a: &a {k: 1}\nb: {<<: *a, l: 2}\nc: [*a]\n"
+    assert edited(text, {"a": 5, "b": {"k": 1, "l": 2}, "c": [{"k": 1}]}) == "a: 5\nb: {<<: &a {k: 1}, l: 2}\nc: [*a]\n"
