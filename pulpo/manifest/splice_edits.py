@@ -76,7 +76,8 @@ class Editor:
         text = block(self._wanted, MANIFEST).removesuffix("\n") if self._wanted else "{}"
         beside = "\n" if self._source.column(start) else ""
         opening = len(self._text[:start].rstrip(" ")) if beside else start
-        return [(0, opening), (beside + text).replace("\n", self._source.newline(start)), (end, len(self._text))]
+        text = self._spaced(beside + text, end)
+        return [(0, opening), text.replace("\n", self._source.newline(start)), (end, len(self._text))]
 
     def _collection(self, node: Node, old: Any, new: Any, frame: _Frame) -> tuple[int, int, list[Piece]]:
         """The span of a collection that stays one of its kind, and the pieces that take its place."""
@@ -100,7 +101,7 @@ class Editor:
                 return [(part.start, end)]
             before = old[number if part.name is None else part.name]
             pieces, resume = self._value(part, before, plan.values.get(number, before), frame.inner(part, number), frame)
-            return [*self._key(part, plan.names.get(number)), *pieces, (resume, max(end, resume))]
+            return [*self._opening(part), *self._key(part, plan.names.get(number)), *pieces, (resume, max(end, resume))]
 
         if plan.sequence == list(range(len(parts))):
             pieces = lines.unmoved(core)
@@ -127,6 +128,11 @@ class Editor:
         if frame.flow:
             return flow_entry(key, new[key], frame.layout)
         return block({key: new[key]}, frame.layout, " " * frame.column, " " * frame.step)
+
+    def _opening(self, part: Part) -> list[Piece]:
+        """A key over several lines that gets a value has to say that it is one."""
+        over_lines = not part.has_colon and _BREAK.search(self._text, part.key_start, part.key_end)
+        return ["? "] if over_lines and part.start == part.key_start and part.name is not None else []
 
     def _key(self, part: Part, name: str | None) -> list[Piece]:
         """What stands from the start of an entry up to the space before its value."""
@@ -196,11 +202,13 @@ class Editor:
             text = f": {text}" if outer.flow else f"{newline}{' ' * outer.column}: {text}"
         elif content == part.value_end and not before[-1:].isspace():
             text = f" {text}"
-        # Behind a bracket a comment may begin at once, behind a plain text not.
-        glued = self._text[part.value_end : part.value_end + 1] == "#"
         # What `<<` merges can't become a scalar: the anchor of a collection goes, and its aliases keep the value.
         kept = content if part.alias or isinstance(node, ScalarNode) else min(content, node.start_mark.index)
-        return [(part.after, kept), f"{text} " if glued else text]
+        return [(part.after, kept), self._spaced(text, part.value_end)]
+
+    def _spaced(self, text: str, end: int) -> str:
+        """New text for what ends there: behind a bracket a comment may begin at once, behind a plain text not."""
+        return f"{text} " if self._text[end : end + 1] == "#" else text
 
     def _follows(self, node: Node, new: Any, *, ordered: bool) -> bool:
         """Whether what an alias stands for becomes the same."""

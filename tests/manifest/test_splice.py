@@ -429,3 +429,11 @@ def _assert_comments_stay(written: Messy, old: dict[str, Any], wanted: dict[str,
 def test_a_collection_that_becomes_a_scalar_leaves_its_anchor_to_those_who_merge_it() -> None:
     text = "a: &a {k: 1}\nb: {<<: *a, l: 2}\nc: [*a]\n"
     assert edited(text, {"a": 5, "b": {"k": 1, "l": 2}, "c": [{"k": 1}]}) == "a: 5\nb: {<<: &a {k: 1}, l: 2}\nc: [*a]\n"
+
+
+def test_a_key_over_several_lines_gets_a_value() -> None:
+    assert edited("a: {n\n -  p}\n", {"a": {"n -  p": 5}}) == "a: {? n\n -  p: 5}\n"
+
+
+def test_a_comment_right_behind_the_brackets_of_a_whole_document_stays_one() -> None:
+    assert edited("{}# mine\n", {"a": 5}) == "a: 5 # mine\n"
