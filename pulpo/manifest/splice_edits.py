@@ -184,7 +184,8 @@ class Editor:
         comments = [above[0].strip() if len(above) > 1 else behind.strip()]
         comments += [line.strip() for line in above[1:]] + ([behind.strip()] if len(above) > 1 else [])
         indent = lines[: len(lines) - len(lines.lstrip(" "))]
-        text = (f"  {comments[0]}" if comments[0] else "") + "\n"
+        colon = "" if part.has_colon else f"\n{' ' * self._source.column(part.start)}:"
+        text = colon + (f"  {comments[0]}" if comments[0] else "") + "\n"
         text += "".join(f"{indent}{comment}\n" for comment in comments[1:] if comment) + lines.removesuffix("\n")
         return [text.replace("\n", self._source.newline(part.after))], resume
 

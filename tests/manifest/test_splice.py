@@ -437,3 +437,7 @@ def test_a_key_over_several_lines_gets_a_value() -> None:
 
 def test_a_comment_right_behind_the_brackets_of_a_whole_document_stays_one() -> None:
     assert edited("{}# mine\n", {"a": 5}) == "a: 5 # mine\n"
+
+
+def test_an_explicit_key_without_a_value_gets_lines() -> None:
+    assert edited("a: 1\n? models\n", {"a": 1, "models": {"M": {"x-l": [1]}}}) == "a: 1\n? models\n:\n  M:\n    x-l: [1]\n"
