@@ -27,7 +27,9 @@ def test_importing_the_decorators_imports_no_library():
 
 
 def test_the_names_asked_for_have_their_methods():
+    from pulpo.compile.codegen import PrefectCodeGenerator
     from pulpo.compile.orchestration import OrchestrationCompiler
+    from pulpo.compile.sync_async import SyncAsyncDetector
     from pulpo.graph.dataflow import DataFlowAnalyzer
     from pulpo.graph.hierarchy import HierarchyParser
 
@@ -35,7 +37,9 @@ def test_the_names_asked_for_have_their_methods():
         HierarchyParser: ("parse", "get_parent", "get_level", "is_leaf", "is_standalone"),
         DataFlowAnalyzer: ("build_dependency_graph", "find_parallel_groups", "topological_sort"),
         OrchestrationCompiler: ("compile",),
-        pulpo.CLI: ("lock", "check", "graph", "run", "runs", "runs_show", "operations", "models", "flows", "schema"),
+        SyncAsyncDetector: ("is_async", "wrap_if_sync", "detect_and_wrap"),
+        PrefectCodeGenerator: ("generate_flows", "generate_flow", "generate_task"),
+        pulpo.CLI: ("lock", "check", "compile", "graph", "run", "runs", "runs_show", "operations", "models", "flows", "schema"),
     }.items():
         assert [method for method in methods if not callable(getattr(cls, method, None))] == []
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pulpo.codes.pages import Page
+    from pulpo.compile.artifacts import Changes
     from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
     from pulpo.graph.render import GraphFormat
@@ -164,6 +165,23 @@ class CLI:
         except DiagnosticsError as error:  # of the data flow, which knows paths but no places
             raise DiagnosticsError([d.located(document.locate) for d in error.diagnostics]) from error
 
+    def compile(self, *, check: bool = False) -> Changes:
+        """Make the Prefect flows of the lock in `run_cache/orchestration`, unless `check`; returns the files that differed.
+
+        Raises:
+            DiagnosticsError: The lock has problems.
+            UsageError: A file that `compile` did not make is in the way, or nothing can be written.
+        """
+        from pulpo.compile.artifacts import artifacts, write
+        from pulpo.diagnostics import errors
+        from pulpo.errors import DiagnosticsError
+        from pulpo.lock.check import check_manifest
+
+        manifest, document = self._lock()
+        if found := errors(check_manifest(manifest)):
+            raise DiagnosticsError([d.located(document.locate) for d in found])
+        return write(self.project.cache, artifacts(manifest), check=check)
+
     def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""
         from pulpo.manifest.schema import stale_schemas, write_schemas
@@ -206,6 +224,7 @@ class CLI:
         from_: Sequence[str] = (),
         to: Sequence[str] = (),
         only: Sequence[str] = (),
+        engine: Literal["inline", "prefect"] = "inline",
     ) -> RunRecord: ...
     def run(
         self,
@@ -219,8 +238,9 @@ class CLI:
         from_: Sequence[str] = (),
         to: Sequence[str] = (),
         only: Sequence[str] = (),
+        engine: Literal["inline", "prefect"] = "inline",
     ) -> RunRecord:
-        """Run a flow or an operation with the inline engine; without one, run the command line and exit.
+        """Run a flow or an operation; without one, run the command line and exit.
 
         `inputs` are texts, by model: `@FILE`, `run:ID` or `latest`.
 
@@ -238,7 +258,7 @@ class CLI:
         from pulpo.run.start import Part
 
         part = Part(tuple(select), tuple(from_), tuple(to), tuple(only), with_upstream=with_upstream)
-        return run_flow(self.project, flow, part, parameters or {}, inputs or {}, resume)
+        return run_flow(self.project, flow, part, parameters or {}, inputs or {}, resume, engine=engine)
 
     def runs(self, *, limit: int = 20) -> list[RunRecord]:
         """The latest runs, newest first."""

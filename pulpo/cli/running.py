@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import signal
-import threading
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulpo.errors import DiagnosticsError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from pulpo.compile.flow import FlowDefinition
+    from pulpo.manifest.model import Manifest
     from pulpo.run.events import Listener
     from pulpo.run.inputs import InputChoice
     from pulpo.run.record import RunRecord
-    from pulpo.run.start import Parameters, Part
+    from pulpo.run.start import Engine, Parameters, Part
     from pulpo.settings import Project
     from pulpo.store.base import Store
 
 T = TypeVar("T")
+
+INLINE = "inline"
+PREFECT = "prefect"
 
 
 def run_flow(
@@ -35,11 +37,13 @@ def run_flow(
     resume: str | None = None,
     on_event: Listener | None = None,
     on_interrupt: Callable[[], None] | None = None,
+    engine: str = INLINE,
+    talk: Callable[[str], None] | None = None,
 ) -> RunRecord:
-    """Run a flow of a project with the inline engine and its embedded store; see `pulpo.run.start.start`.
+    """Run a flow of a project with its embedded store, on the engine `inline` or `prefect`; see `pulpo.run.start.start`.
 
     `inputs` are texts: `@FILE`, `run:ID` or `latest`, by model. `on_interrupt` is called when an interrupted run has been
-    recorded, before the loop waits for what it can't stop, such as threads of the user's.
+    recorded, before the loop waits for what it can't stop, such as threads of the user's. `talk` is told of waits.
 
     Raises:
         PulpoError: It can't start as asked.
@@ -47,17 +51,20 @@ def run_flow(
     """
     from pulpo.declare.discover import add_to_path
     from pulpo.manifest.load import load
+    from pulpo.run.signals import ended_like_interrupted
     from pulpo.run.start import start
 
     manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
     choices = {model: input_choice(text) for model, text in inputs.items()}
     add_to_path(project.root)
+    execute = _engine(engine, manifest, project, talk)
 
     async def work(store: Store) -> RunRecord:
-        with _ended_like_interrupted():
+        with ended_like_interrupted():
             return await start(
-                manifest, store, name, part, parameters=parameters, inputs=choices, resume=resume, on_event=on_event
-            )
+                manifest, store, name, part,
+                parameters=parameters, inputs=choices, resume=resume, on_event=on_event, engine=execute,
+            )  # fmt: skip
 
     try:
         return _with_store(project, work, on_interrupt)
@@ -65,17 +72,24 @@ def run_flow(
         raise DiagnosticsError([d.located(document.locate) for d in error.diagnostics]) from error
 
 
-@contextlib.contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """A supervisor's SIGTERM is recorded like Ctrl-C, while a run goes on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    before = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+def _engine(name: str, manifest: Manifest, project: Project, talk: Callable[[str], None] | None) -> Engine:
+    if name == INLINE:
+        from pulpo.run.inline import execute
+
+        return execute
+    if name != PREFECT:
+        raise UsageError(f"there is no such engine: {name}", hint=f"the engines are {INLINE} and {PREFECT}")
+    # What goes on is told by Pulpo; Prefect's own log goes to its server.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        from pulpo.run.prefect.launch import PrefectEngine
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the engine prefect needs Prefect, of which this is not installed: {error.name}",
+            hint="pip install 'pulpocore[prefect]'",
+        ) from error
+
+    return PrefectEngine(manifest, project.cache, talk=talk or (lambda _: None)).execute
 
 
 def list_runs(project: Project, limit: int) -> list[RunRecord]:

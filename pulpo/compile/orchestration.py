@@ -31,8 +31,8 @@ class OrchestrationCompiler:
     """Compiles a manifest; it keeps the graph, which is the costly part, and no other state."""
 
     def __init__(self, manifest: Manifest, dataflow: DataFlow | None = None) -> None:
-        self.manifest = manifest
-        self.dataflow = dataflow or analyze(manifest)
+        self.manifest = manifest.in_order()
+        self.dataflow = dataflow or analyze(self.manifest)
         self._order = self.dataflow.order()
 
     def compile(self) -> Orchestration:

@@ -62,8 +62,7 @@ def _with_environments(manifest: Manifest, document: Document, environment: str 
 
 def check_manifest(manifest: Manifest) -> list[Diagnostic]:
     """What the lock alone shows: bad references, a data flow that does not hold, resolved answers that are stale."""
-    # As `pulpo lock` does: the order of entries in the file means nothing.
-    manifest = manifest.model_copy(update={"operations": dict(sorted(manifest.operations.items()))})
+    manifest = manifest.in_order()
     resolution = resolve(manifest)
     found = [*rule_problems(manifest), *resolution.diagnostics]
     if errors(found):

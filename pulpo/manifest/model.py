@@ -369,6 +369,10 @@ class Manifest(Spec):
         description="What the decorators said at the last lock, so that your edits show as yours. Not for editing." + LOCK,
     )
 
+    def in_order(self) -> Manifest:
+        """The same with its operations by name, as `pulpo lock` writes them: the order of entries in the file means nothing."""
+        return self.model_copy(update={"operations": dict(sorted(self.operations.items()))})
+
     @property
     def live_operations(self) -> dict[str, OperationSpec]:
         """The operations without those that left the code."""

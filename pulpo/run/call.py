@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from pulpo.compile.flow import Settings
 from pulpo.errors import RunError
@@ -68,18 +69,21 @@ class Caller(NamedTuple):
     #: Set when the engine cancels everything.
     ending: threading.Event
 
+    @property
+    def on_loop(self) -> bool:
+        """Whether calls are made from the event loop; else `call_here` makes them in a thread."""
+        return self.function.is_async or self.function.settings.timeout is not None
+
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """Calls from the event loop; `values` is asked before each try. Raises nothing but `CancelledError`."""
         delays = self.function.delays()
         for attempt in itertools.count(1):
             try:
-                value = await self._once(values, receive)
-                if _is_cancelled() and not self._is_ending():
-                    await asyncio.sleep(0)  # the function cancelled its own task, and that is not delivered yet
-                    forget_cancellation()
-                return Outcome(value, attempts=attempt)
+                async with self.slot():
+                    await self.on_begin()
+                    return Outcome(await self.attempt(values, receive), attempts=attempt)
             except BaseException as error:
-                if self._is_the_engines(error):
+                if self.is_the_engines(error):
                     raise
                 forget_cancellation()
                 failure = error
@@ -106,13 +110,22 @@ class Caller(NamedTuple):
                 return Outcome(error=failure, attempts=attempt)
         raise AssertionError
 
-    async def _once(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Any:
+    def slot(self) -> contextlib.AbstractAsyncContextManager[object]:
+        """To be held during a try from the event loop."""
+        return contextlib.nullcontext() if self.function.is_async else self.threads.slots
+
+    async def attempt(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Any:
+        """One try, from the event loop: what `receive` makes of what came back; raises what the function does."""
+        received = await self._attempt(values, receive)
+        if _is_cancelled() and not self._is_ending():
+            await asyncio.sleep(0)  # the function cancelled its own task, and that is not delivered yet
+            forget_cancellation()
+        return received
+
+    async def _attempt(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Any:
         function, timeout = self.function, self.function.settings.timeout
         if not function.is_async:
-            async with self.threads.slots:
-                await self.on_begin()
-                return await self.threads.call(lambda: receive(function(values())), timeout)
-        await self.on_begin()
+            return await self.threads.call(lambda: receive(function(values())), timeout)
         value = function(values())
         if not inspect.isawaitable(value):
             raise RunError(f"{function.operation} is not async, but the lock says it is", hint="run `pulpo lock`")
@@ -124,7 +137,7 @@ class Caller(NamedTuple):
     def _is_ending(self) -> bool:
         return self.stop.is_set() or self.ending.is_set()
 
-    def _is_the_engines(self, error: BaseException) -> bool:
+    def is_the_engines(self, error: BaseException) -> bool:
         """Whether it ends the run, or this part of it, and is no failure of the function."""
         if isinstance(error, asyncio.CancelledError):
             return self._is_ending()
@@ -142,6 +155,33 @@ class Caller(NamedTuple):
             if scope.expired():
                 raise CallTimeoutError(f"took longer than {limit:g} s") from error
             raise
+
+
+class Calling(Protocol):
+    """Who makes the calls of a step: a `Caller`, or what an engine puts in its place."""
+
+    @property
+    def on_begin(self) -> OnBegin:
+        """Awaited when a try can begin."""
+        ...
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set when the results are not needed any more."""
+        ...
+
+    @property
+    def on_loop(self) -> bool:
+        """Whether calls are made by `call`, else by `call_here`."""
+        ...
+
+    async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
+        """Calls from the event loop."""
+        ...
+
+    def call_here(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
+        """Calls in the caller's own thread."""
+        ...
 
 
 #: Of more records than this the checking is done in a thread, so that the event loop goes on.

@@ -10,7 +10,7 @@ from functools import partial
 
 from pulpo.errors import RunError
 from pulpo.run.batch import Made
-from pulpo.run.call import Caller, Outcome, Values
+from pulpo.run.call import Calling, Outcome, Values
 from pulpo.run.failure import describe, explain
 from pulpo.run.intake import Inlet, Intake
 from pulpo.run.outputs import Call, Outlet
@@ -73,7 +73,7 @@ class Calls:
         key = self.inlet.codec.named(self.records[index])
         return ", ".join(filter(None, [f"record {index + 1} of {len(self.records)}", key]))
 
-    async def run(self, make_caller: Callable[[Threads], Caller]) -> None:
+    async def run(self, make_caller: Callable[[Threads], Calling]) -> None:
         """Makes all calls. Unless failures are tolerated the first one stops the rest."""
         settings, is_async = self.intake.step.settings, self.intake.step.is_async
         workers = min(settings.concurrency or (ASYNC_CALLS if is_async else default_size()), len(self.records))
@@ -83,7 +83,7 @@ class Calls:
         await caller.on_begin()
         pending = iter(range(len(self.records)))
         try:
-            if is_async or settings.timeout is not None:
+            if caller.on_loop:
                 await self._run_on_loop(caller, pending, workers)
             else:
                 await asyncio.gather(*(threads.call(lambda: self._work_here(caller, pending)) for _ in range(workers)))
@@ -93,7 +93,7 @@ class Calls:
         if self._done < len(self.records) and (self.tolerant or self.error is None):
             raise asyncio.CancelledError("somebody cancelled the tasks of its calls")
 
-    async def _run_on_loop(self, caller: Caller, pending: Iterator[int], workers: int) -> None:
+    async def _run_on_loop(self, caller: Calling, pending: Iterator[int], workers: int) -> None:
         async def work() -> None:
             for index in pending:
                 try:
@@ -112,7 +112,7 @@ class Calls:
         except* _StoppedError:
             pass
 
-    def _work_here(self, caller: Caller, pending: Iterator[int]) -> None:
+    def _work_here(self, caller: Calling, pending: Iterator[int]) -> None:
         for index in pending:
             if caller.stop.is_set():
                 return
@@ -128,7 +128,7 @@ class Calls:
     def _receive(self, value: object, index: int) -> list[Made]:
         return self.outlet.receive(value, Call(index, len(self.records)))
 
-    def _keep(self, index: int, outcome: Outcome, caller: Caller) -> None:
+    def _keep(self, index: int, outcome: Outcome, caller: Calling) -> None:
         total = len(self.records)
         with self._lock:
             self._done += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pulpo.compile.flow import Argument
 from pulpo.manifest.model import Mode
 from pulpo.run.batch import Batch, Made
-from pulpo.run.call import Caller, OnBegin
+from pulpo.run.call import Caller, Calling, OnBegin
 from pulpo.run.codec import Codec
 from pulpo.run.events import Event, Listener
 from pulpo.run.failure import describe
@@ -59,6 +59,8 @@ class Performer:
     ending: threading.Event
     run: str
     tell: Listener | None
+    #: What makes the calls of a step, given who could.
+    through: Callable[[Caller], Calling]
 
     async def perform(self, ready: ReadyStep, sources: Sources, on_begin: OnBegin) -> Result:
         """Does the step; `on_begin` is awaited when a call can begin.
@@ -122,13 +124,13 @@ class Performer:
             cache_key=None if calls.failed else key,
         )
 
-    def _caller(self, ready: ReadyStep, threads: Threads, on_begin: OnBegin, stop: threading.Event) -> Caller:
+    def _caller(self, ready: ReadyStep, threads: Threads, on_begin: OnBegin, stop: threading.Event) -> Calling:
         operation = ready.step.operation
 
         def on_retry(attempt: int, error: BaseException) -> None:
             self._tell_from_anywhere(Event("retried", self.run, operation, describe(error), attempt=attempt))
 
-        return Caller(ready.function, threads, self.checking, on_retry, on_begin, stop, self.ending)
+        return self.through(Caller(ready.function, threads, self.checking, on_retry, on_begin, stop, self.ending))
 
     def _on_progress(self, ready: ReadyStep) -> Callable[[int, int], None]:
         def on_progress(done: int, total: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from pulpo.compile.flow import FlowDefinition
@@ -20,6 +20,9 @@ from pulpo.store.base import Store
 
 #: Values by name, or a function that makes them, which is given the flow (to read text by its schemas).
 Parameters = Mapping[str, object] | Callable[[FlowDefinition], Mapping[str, object]]
+
+#: What runs a flow.
+Engine = Callable[..., Awaitable[RunRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,9 @@ async def start(
     inputs: Mapping[str, InputChoice],
     resume: str | None = None,
     on_event: Listener | None = None,
+    engine: Engine = execute,
 ) -> RunRecord:
-    """Run a flow, an operation or a part of a flow with the inline engine; its modules have to be importable.
+    """Run a flow, an operation or a part of a flow; its modules have to be importable.
 
     Args:
         manifest: Says what there is to run.
@@ -67,6 +71,7 @@ async def start(
         inputs: Where records of models come from.
         resume: The run to go on with, by id, the beginning of one, or `latest`.
         on_event: Told of everything that happens.
+        engine: What runs it, called as `pulpo.run.inline.execute` is; that is the default.
 
     Returns:
         The run's record with its steps, whatever its state.
@@ -82,7 +87,7 @@ async def start(
             raise UsageError(f"there is no such model: {model}", hint=did_you_mean(model, manifest.models))
     earlier = None if resume is None else await find_run(store, resume)
     request = request_again(manifest, earlier, name) if earlier else request_of(manifest, name or PIPELINE, part)
-    return await execute(
+    return await engine(
         request.flow,
         models=manifest.models,
         store=store,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pulpo.compile.flow import Step
 from pulpo.errors import PulpoError
 from pulpo.run.board import Board, Live
-from pulpo.run.call import forget_cancellation
+from pulpo.run.call import Caller, Calling, forget_cancellation
 from pulpo.run.codec import Codec
 from pulpo.run.events import Listener
 from pulpo.run.failure import explain
@@ -59,7 +59,9 @@ class Steps:
         self._writer = Writer(store, run, self.board)
         self._threads = Threads(default_size())
         self._checking = Threads(CHECKING)
-        self._performer = Performer(store, codecs, search, given, self._threads, self._checking, self._ending, run, on_event)
+        self._performer = Performer(
+            store, codecs, search, given, self._threads, self._checking, self._ending, run, on_event, self._through
+        )
 
     async def run(self) -> None:
         """Does all steps; returns when everything is stored.
@@ -70,9 +72,7 @@ class Steps:
         """
         try:
             await self._start()
-            await asyncio.wait({self._over, self._writer.task}, return_when=asyncio.FIRST_COMPLETED)
-            if self._over.done():
-                self._over.result()
+            await self._go_on()
             await self._writer.close()
         except BaseException:
             await self._cancel()
@@ -80,6 +80,15 @@ class Steps:
         finally:
             self._threads.close()
             self._checking.close()
+
+    async def _go_on(self) -> None:
+        """Returns when all steps are over, or the history can't be written."""
+        await asyncio.wait({self._over, self._writer.task}, return_when=asyncio.FIRST_COMPLETED)
+        if self._over.done():
+            self._over.result()
+
+    def _through(self, caller: Caller) -> Calling:
+        return caller
 
     async def _start(self) -> None:
         first = [live for name, live in self.board.lives.items() if live.waits == 0 and name not in self._reused]

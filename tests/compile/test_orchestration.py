@@ -26,7 +26,7 @@ def compiler(**operations) -> OrchestrationCompiler:
             **(more[0] if more else {}),
         }
     data = {"version": 1, "project": {"name": "t"}, "models": {m: {} for m in sorted(models)}, "operations": entries}
-    manifest = Manifest.model_validate(data)
+    manifest = Manifest.model_validate(data).in_order()
     manifest = Manifest.model_validate(resolve(manifest).apply(manifest.data()))
     manifest = Manifest.model_validate(segments(analyze(manifest)).apply(manifest.data()))
     return OrchestrationCompiler(manifest)

@@ -73,6 +73,7 @@ class Pipeline:
 
 def locked(manifest: Manifest) -> Manifest:
     """With functions, alternately sync and async, and nothing required that nobody makes."""
+    manifest = manifest.in_order()
     data = resolve(manifest).apply(manifest.data())
     for number, entry in enumerate(data["operations"].values()):
         entry |= {"entrypoint": f"random_pipeline:f{number}", "async": number % 2 == 0, "concurrency": 1}

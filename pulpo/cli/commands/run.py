@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import sys
 from functools import partial
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from pulpo.cli.progress import Progress
 
 Texts = list[str] | None
+
+
+class EngineName(enum.StrEnum):
+    """What runs a flow."""
+
+    INLINE = "inline"
+    PREFECT = "prefect"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,11 +50,13 @@ def run(
         str | None,
         typer.Option(metavar="RUN", help="Go on after the last finished operation of a run (or: latest).", show_default=False),
     ] = None,
+    engine: Annotated[EngineName, typer.Option(help="What runs it: this process alone, or Prefect.")] = EngineName.INLINE,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Run a flow or an operation, here and now.
 
-    In this process, with the embedded store; exits 1 if an operation failed.
+    In this process, with the embedded store; exits 1 if an operation failed. On the engine `prefect` it is a flow run of the
+    Prefect server that is configured, else of one that Prefect starts for it.
     """
     import gc
 
@@ -68,7 +78,10 @@ def run(
     # What user code prints is talk where the run itself is the data.
     stdout = contextlib.redirect_stdout(sys.stderr) if format is Format.JSON else contextlib.nullcontext()
     with Progress(output) as progress, stdout:
-        record = run_flow(cli.project, flow, part, parameters, inputs, resume, progress, lambda: _interrupted(output, progress))
+        record = run_flow(
+            cli.project, flow, part, parameters, inputs, resume, progress, lambda: _interrupted(output, progress),
+            engine=engine.value, talk=output.talk,
+        )  # fmt: skip
     print_run(output, record, as_json=format is Format.JSON)
     if not record.ok:
         raise typer.Exit(1)

@@ -1,0 +1,160 @@
+"""The call of an operation as a Prefect task run: Prefect retries, limits and shows it; what it makes goes out of band."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, overload
+
+import anyio
+from prefect import State, Task
+from prefect.utilities.annotations import quote
+
+from pulpo.compile.flow import Settings
+from pulpo.errors import RunError
+from pulpo.run.call import Caller, OnBegin, Outcome, Values, forget_cancellation
+from pulpo.run.failure import describe
+from pulpo.run.prefect.wiring import Member
+from pulpo.run.threads import CallTimeoutError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+async def call(function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+@overload
+async def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Calls an operation's function from its task: an async one on the event loop, a sync one in a thread.
+
+    In a run what comes back is checked and kept for those that take it, and None is returned: Prefect would keep it until the
+    flow ends. A task that is called by itself returns what the function does.
+    """
+    current = _CALL.get()
+    if current is not None:
+        await current.attempt(function)
+        return None
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **kwargs)
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def worth_retrying(task: Task[..., Any], run: object, state: State[Any]) -> bool:  # noqa: ARG001 - what Prefect calls it with
+    """Whether a task that failed is tried again: not where what it returned is wrong, for it would be again."""
+    current = _CALL.get()
+    return current is None or not isinstance(current.error, RunError)
+
+
+class _FailedError(Exception):
+    """Stands for what Prefect would take for the end of the process: a SystemExit, or a cancellation of the user's own."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One call, with its retries."""
+
+    caller: Caller
+    values: Callable[[], Values]
+    first: Values
+    receive: Callable[[Any], Any]
+    attempts: int = 0
+    made: Any = None
+    error: BaseException | None = None
+    trace: TracebackType | None = None
+    #: The last try took too long.
+    timed_out: bool = False
+
+    async def attempt(self, function: Callable[..., Any]) -> None:
+        """One try."""
+        self.attempts += 1
+        if self.attempts > 1 and (self.error is not None or self.timed_out):
+            self.caller.on_retry(self.attempts, self.failure())
+        self.error, self.timed_out = None, False
+        # The time limit is Prefect's here.
+        caller = self.caller._replace(function=self.caller.function._replace(function=function, settings=Settings()))
+        again = self.attempts > 1
+        try:
+            self.made = await caller.attempt(lambda: self.values() if again else self.first, self.receive)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _time_is_up():
+                self.timed_out = True
+                raise
+            if caller.is_the_engines(error):
+                raise
+            forget_cancellation()
+            self.error, self.trace = error, error.__traceback__
+            if isinstance(error, Exception):
+                raise
+            raise _FailedError(describe(error)) from error
+
+    def failure(self) -> BaseException:
+        """The error of the last try, with the frames of the user's code alone."""
+        if self.error is not None:
+            return self.error.with_traceback(self.trace)
+        return CallTimeoutError(f"took longer than {self.caller.function.settings.timeout or 0:g} s")
+
+
+_CALL: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("pulpo_call", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCaller:
+    """Makes the calls of a step as runs of its task; it stands where the inline engine has a `Caller`."""
+
+    caller: Caller
+    member: Member
+    #: Task runs that it waited for, to be shown.
+    edges: Callable[[], list[State[Any]]]
+    #: Told the state of each completed task run.
+    note: Callable[[State[Any]], None]
+    on_loop: bool = field(default=True, init=False)
+
+    @property
+    def on_begin(self) -> OnBegin:
+        """The caller's."""
+        return self.caller.on_begin
+
+    @property
+    def stop(self) -> threading.Event:
+        """The caller's."""
+        return self.caller.stop
+
+    async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
+        """Runs the task; the records among its arguments are quoted, so that Prefect does not look into them."""
+        async with self.caller.slot():
+            await self.caller.on_begin()
+            current = _Call(self.caller, values, values(), receive)
+            token = _CALL.set(current)
+            try:
+                state = await self._run_task(current.first)
+            finally:
+                _CALL.reset(token)
+        attempts = max(1, current.attempts)
+        if state.is_completed():
+            self.note(state)
+            return Outcome(current.made, attempts=attempts)
+        if current.error is None and not current.timed_out:  # Prefect itself would not run it
+            return Outcome(error=RunError(state.message or f"Prefect says: {state.name}"), attempts=attempts)
+        return Outcome(error=current.failure(), attempts=attempts)
+
+    def call_here(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
+        """Never: a task is run from the event loop."""
+        raise NotImplementedError
+
+    async def _run_task(self, values: Values) -> State[Any]:
+        task: Any = self.member.callee
+        taken = inspect.signature(task.fn).parameters
+        given = {name: quote(value) for name, value in {**self.member.plain, **values}.items() if name in taken}
+        state: State[Any] = await task(**given, wait_for=self.edges(), return_state=True)
+        return state
+
+
+def _time_is_up() -> bool:
+    """Whether it is Prefect's time limit that cancels."""
+    return anyio.current_effective_deadline() <= anyio.current_time()
