@@ -173,6 +173,7 @@ class CLI:
             UsageError: A file that `compile` did not make is in the way, or nothing can be written.
         """
         from pulpo.compile.artifacts import artifacts, write
+        from pulpo.compile.codegen import PrefectCodeGenerator
         from pulpo.diagnostics import errors
         from pulpo.errors import DiagnosticsError
         from pulpo.lock.check import check_manifest
@@ -180,7 +181,7 @@ class CLI:
         manifest, document = self._lock()
         if found := errors(check_manifest(manifest)):
             raise DiagnosticsError([d.located(document.locate) for d in found])
-        return write(self.project.cache, artifacts(manifest), check=check)
+        return write(self.project.cache, artifacts(PrefectCodeGenerator(manifest)), check=check)
 
     def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""

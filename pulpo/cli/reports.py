@@ -67,6 +67,10 @@ class Checkout:
         full = Path(os.path.normpath(self.base / file))
         return full.relative_to(self.root) if full.is_relative_to(self.root) else full
 
+    def place(self, place: Place | None) -> Place | None:
+        """A place in a file as the repository calls it."""
+        return place and dataclasses.replace(place, file=self.path(place.file).as_posix())
+
 
 # ------------------------------------------------------------------------------------------------------------- GitHub
 
@@ -81,7 +85,8 @@ def _command(d: Diagnostic, checkout: Checkout) -> str:
     if d.place is not None:
         properties |= {"file": checkout.path(d.place.file).as_posix(), **_lines(d.place)}
     given = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
-    return f"::{_COMMANDS[d.severity]} {given}::{_data(_whole_message(d))}"
+    related = tuple(dataclasses.replace(r, place=checkout.place(r.place)) for r in d.related)
+    return f"::{_COMMANDS[d.severity]} {given}::{_data(_whole_message(dataclasses.replace(d, related=related)))}"
 
 
 def _lines(place: Place) -> dict[str, int]:

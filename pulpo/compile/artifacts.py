@@ -7,8 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulpo.compile.codegen import HEADER, PrefectCodeGenerator
-from pulpo.compile.orchestration import OrchestrationCompiler
+from pulpo.compile.codegen import HEADER
 from pulpo.errors import UsageError
 from pulpo.graph.render import mermaid
 
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pulpo.manifest.model import Manifest
+    from pulpo.compile.codegen import PrefectCodeGenerator
+
 
 #: In the project's `run_cache`.
 ORCHESTRATION = "orchestration"
@@ -48,16 +48,10 @@ class Changes:
         return bool(self.written or self.removed)
 
 
-def artifacts(manifest: Manifest) -> tuple[Artifact, ...]:
-    """All files of a manifest, sorted by name: the flows, and the data flow as a Mermaid chart.
-
-    Raises:
-        DiagnosticsError: Operations wait for each other.
-        UsageError: A parameter has a name that Prefect keeps for itself.
-    """
-    compiler = OrchestrationCompiler(manifest)
-    texts = PrefectCodeGenerator(manifest, compiler.compile()).generate_flows()
-    texts["graph.mmd"] = f"%% {HEADER}\n{mermaid(compiler.dataflow)}"
+def artifacts(generator: PrefectCodeGenerator) -> tuple[Artifact, ...]:
+    """All files of a manifest, sorted by name: the flows, and the data flow as a Mermaid chart."""
+    texts = generator.generate_flows()
+    texts["graph.mmd"] = f"%% {HEADER}\n{mermaid(generator.compiler.dataflow)}"
     return tuple(Artifact(name, texts[name]) for name in sorted(texts))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from pulpo.compile.flow import Argument, Orchestration, Step
+    from pulpo.compile.flow import Argument, Step
     from pulpo.compile.modules import Module
     from pulpo.manifest.model import Manifest
 
@@ -101,9 +101,16 @@ class PrefectCodeGenerator:
     What is printed depends on the manifest alone, not on the order of its entries.
     """
 
-    def __init__(self, manifest: Manifest, orchestration: Orchestration | None = None) -> None:
+    def __init__(self, manifest: Manifest, compiler: OrchestrationCompiler | None = None) -> None:
+        """A generator for a manifest, whose compiler is made where it is not given.
+
+        Raises:
+            DiagnosticsError: Operations wait for each other.
+            UsageError: A parameter has a name that Prefect keeps for itself.
+        """
         self.manifest = manifest
-        self.orchestration = orchestration or OrchestrationCompiler(manifest).compile()
+        self.compiler = compiler or OrchestrationCompiler(manifest)
+        self.orchestration = self.compiler.compile()
         self.layout = Layout(self.orchestration)
         _refuse_names(step for module in self.layout.modules for step in own_steps(module.flows))
 

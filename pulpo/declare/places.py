@@ -7,6 +7,7 @@ says the same, and `RETURNED`, the return annotation, with the number of the tup
 
 from __future__ import annotations
 
+import abc
 import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ _WHOLE = ("entrypoint", "async", "schema")
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredPlaces:
+class DeclaredPlaces(abc.ABC):
     """The places of one declaration; None where the exact one is not known."""
 
     declaration: ModelDeclaration | OperationDeclaration
@@ -47,13 +48,13 @@ class DeclaredPlaces:
             return self._docstring(site) or self._name(site)
         return self._part(site, path) or self._setting(site, path)
 
+    @abc.abstractmethod
     def _part(self, site: Site | None, path: Path) -> Place | None:
         """The place of what stands in the class or function rather than in the decorator."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _defined(self, site: Site | None) -> tuple[SourceFile, Definition] | None:
         """The class or function that is declared."""
-        raise NotImplementedError
 
     def _setting(self, site: Site | None, path: Path) -> Place | None:
         key = str(path[0])

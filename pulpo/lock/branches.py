@@ -106,7 +106,7 @@ def _with_values(data: Any, values: Mapping[Path, Any]) -> Any:
 class _Merger:
     def __init__(self, base: Chunk, ours: Chunk, theirs: Chunk, settled: frozenset[Path] = frozenset()) -> None:
         self._roots = base, ours, theirs
-        self._branches = Branches(ours.data, theirs.data)
+        self._branches = Branches(base.data, ours.data, theirs.data)
         #: Paths at which our text has the value already that both give together.
         self._settled = settled
         #: Values that neither text has.

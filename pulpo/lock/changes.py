@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import dotted
+from pulpo.lock.declared import DIGEST
 from pulpo.manifest.equality import ORDERED, same
 from pulpo.manifest.yaml_write import flow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pulpo.diagnostics import Path
 
@@ -47,6 +48,12 @@ def differences(before: Any, after: Any, path: Path = ()) -> Iterator[Difference
             yield Difference(path, list(before), list(after))
     else:
         yield Difference(path, before, after)
+
+
+def told(found: Iterable[Difference]) -> list[Difference]:
+    """The differences that people are told: digests in `declared` only where nothing else differs."""
+    everything = list(found)
+    return [d for d in everything if d.path[:1] != ("declared",) or d.path[-1] != DIGEST] or everything
 
 
 def shown(value: object) -> str:

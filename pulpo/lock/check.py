@@ -9,7 +9,7 @@ from pulpo.errors import DiagnosticsError
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.resolve import resolve
 from pulpo.graph.segments import segments
-from pulpo.lock.changes import MISSING, Difference, shown
+from pulpo.lock.changes import MISSING, Difference, shown, told
 from pulpo.lock.merge import ORPHAN_HINTS
 from pulpo.lock.overrides import overrides
 from pulpo.manifest.load import load
@@ -106,7 +106,7 @@ def _drift(project: Project, document: Document, found: list[Diagnostic]) -> lis
     changes = [d for d in derived.changes if d.path not in known]
     telling = [d for d in changes if d.path[0] != "declared"]
     if not telling and not conflicts:
-        telling = changes  # what the decorators said last time differs wherever they say something else now
+        telling = told(changes)  # what the decorators said last time differs wherever they say something else now
     return [*(_stale(d, document, derived.code) for d in telling), *conflicts, *_of_the_code(derived.diagnostics, known)]
 
 

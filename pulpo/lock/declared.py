@@ -28,8 +28,8 @@ def base_of(file: Mapping[str, Any], section: str, name: str) -> Data | None:
 
     An entry without a digest is taken at its word.
     """
-    entry: Data | None = file.get("declared", {}).get(section, {}).get(name)
-    return None if entry is None else _opened(entry)
+    entry = file.get("declared", {}).get(section, {}).get(name)
+    return opened(entry)
 
 
 def with_base(file: Data) -> Data:
@@ -37,15 +37,18 @@ def with_base(file: Data) -> Data:
     declared = file.get("declared")
     if not declared:
         return file
-    opened = {section: _all_opened(entries) for section, entries in declared.items() if not section.startswith("x-")}
-    return {**file, "declared": {**declared, **opened}}
+    known = {section: _all_opened(entries) for section, entries in declared.items() if not section.startswith("x-")}
+    return {**file, "declared": {**declared, **known}}
 
 
 def _all_opened(entries: Mapping[str, Data]) -> Data:
-    return {name: base for name, entry in entries.items() if (base := _opened(entry)) is not None}
+    return {name: base for name, entry in entries.items() if (base := opened(entry)) is not None}
 
 
-def _opened(entry: Data) -> Data | None:
+def opened(entry: Any) -> Data | None:
+    """The settings of an entry; None if it is none, or not what `pulpo lock` wrote."""
+    if not isinstance(entry, dict):
+        return None
     if DIGEST not in entry:
         return entry
     settings = {key: value for key, value in entry.items() if key != DIGEST}

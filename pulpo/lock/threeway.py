@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulpo.lock.changes import MISSING
+from pulpo.lock.declared import DIGEST, opened, sealed
 from pulpo.lock.own_keys import is_own
 from pulpo.manifest.equality import same
 from pulpo.manifest.model import MODEL_SETTINGS, OPERATION_SETTINGS
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from pulpo.diagnostics import Path
 
 _SETTINGS = {"models": MODEL_SETTINGS, "operations": OPERATION_SETTINGS}
-_ENTRY, _FIELD = 2, 3
+#: How long the paths of entries, of their fields, and of entries of `declared` are.
+_ENTRY, _FIELD, _DECLARED = 2, 3, 3
 
 
 class ClashError(Exception):
@@ -27,8 +29,9 @@ class ClashError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    """The data of two branches' versions of a lock."""
+    """The data of two branches' versions of a lock, and of their last common one."""
 
+    base: Any
     ours: Any
     theirs: Any
 
@@ -44,6 +47,8 @@ class Branches:
             return theirs
         if isinstance(ours, dict) and isinstance(theirs, dict):
             return self._mapping(path, base if isinstance(base, dict) else {}, ours, theirs)
+        if path[:1] == ("declared",) and path[_DECLARED:] == (DIGEST,):
+            return self._digest(path[:_DECLARED], ours)
         if not self.is_derived(path) and not self._is_said(path):
             raise ClashError
         if isinstance(ours, list) and isinstance(theirs, list):
@@ -56,6 +61,13 @@ class Branches:
             for key in {**ours, **theirs}
         }
         return {key: value for key, value in merged.items() if value is not MISSING}
+
+    def _digest(self, path: Path, ours: Any) -> Any:
+        """That of what both branches declare together; ours where one is not as `pulpo lock` wrote it: it fits no better then."""
+        base, mine, other = (opened(_at(root, path)) for root in (self.base, self.ours, self.theirs))
+        if mine is None or other is None:
+            return ours
+        return sealed(self._mapping(path, base or {}, mine, other)).get(DIGEST, ours)
 
     def is_derived(self, path: Path) -> bool:
         """Whether `pulpo lock` derives what stands at a path, whatever the file says."""
@@ -100,8 +112,9 @@ def _entrypoints(data: Any, section: str) -> dict[str, str]:
 
 
 def _says(side: Any, path: Path) -> bool:
-    """Whether a setting is as the decorator said it at the last lock."""
-    return same(_at(side, path[:_FIELD]), _at(side, ("declared", *path[:_FIELD])))
+    """Whether a setting is as the decorator said it at the last lock, as far as that is known."""
+    said = opened(_at(side, ("declared", *path[:_ENTRY])))
+    return said is not None and same(_at(side, path[:_FIELD]), said.get(str(path[_ENTRY]), MISSING))
 
 
 def _at(data: Any, path: Path) -> Any:

@@ -42,12 +42,8 @@ _KINDS = {
 _PATIENCE, _PAUSE = 1.0, 0.05
 
 
-def load(
-    path: pathlib.Path, file: str | None = None, environment: str | None = None, *, keep_nodes: bool = False
-) -> tuple[Manifest, Document]:
+def load(path: pathlib.Path, file: str | None = None, environment: str | None = None) -> tuple[Manifest, Document]:
     """Read and validate a lock; `file` is what places call it, the path as given where it is not said.
-
-    `keep_nodes`: see `pulpo.manifest.yaml_read.read`.
 
     With an environment its overlay is merged in: the manifest is the merged one, and the document finds the place of a value
     where the overlay says it; its text and data are those of the file.
@@ -58,13 +54,13 @@ def load(
         UsageError: There is no such environment.
     """
     with collector_paused():
-        document = read_file(path, file, keep_nodes=keep_nodes)
+        document = read_file(path, file)
         manifest = validate(document)
         return in_environment(manifest, document, environment) if environment is not None else (manifest, document)
 
 
 def read_file(path: pathlib.Path, file: str | None = None, *, keep_nodes: bool = False) -> Document:
-    """Read a lock without validating it; `file` is what places call it.
+    """Read a lock without validating it; `file` is what places call it, `keep_nodes` as in `pulpo.manifest.yaml_read.read`.
 
     Raises:
         DiagnosticsError: The file is not there or can't be read (PLP001), or is not valid YAML.

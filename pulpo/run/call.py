@@ -170,17 +170,8 @@ class Calling(Protocol):
         """Set when the results are not needed any more."""
         ...
 
-    @property
-    def on_loop(self) -> bool:
-        """Whether calls are made by `call`, else by `call_here`."""
-        ...
-
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """Calls from the event loop."""
-        ...
-
-    def call_here(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
-        """Calls in the caller's own thread."""
         ...
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from pulpo.errors import RunError
 from pulpo.run.batch import Made
-from pulpo.run.call import Calling, Outcome, Values
+from pulpo.run.call import Caller, Calling, Outcome, Values
 from pulpo.run.failure import describe, explain
 from pulpo.run.intake import Inlet, Intake
 from pulpo.run.outputs import Call, Outlet
@@ -83,10 +83,10 @@ class Calls:
         await caller.on_begin()
         pending = iter(range(len(self.records)))
         try:
-            if caller.on_loop:
-                await self._run_on_loop(caller, pending, workers)
+            if isinstance(caller, Caller) and not caller.on_loop:
+                await asyncio.gather(*(threads.call(partial(self._work_here, caller, pending)) for _ in range(workers)))
             else:
-                await asyncio.gather(*(threads.call(lambda: self._work_here(caller, pending)) for _ in range(workers)))
+                await self._run_on_loop(caller, pending, workers)
         finally:
             caller.stop.set()
             threads.close()
@@ -112,7 +112,7 @@ class Calls:
         except* _StoppedError:
             pass
 
-    def _work_here(self, caller: Calling, pending: Iterator[int]) -> None:
+    def _work_here(self, caller: Caller, pending: Iterator[int]) -> None:
         for index in pending:
             if caller.stop.is_set():
                 return

@@ -438,3 +438,9 @@ def test_ten_thousand_problems_are_reported_in_seconds(tmp_path):
 
 def test_an_unknown_format_is_refused(bad):
     assert "sarif" in bad("check", "--format", "xml", code=2).err
+
+
+def test_githubs_notes_name_files_as_the_repository_does(tmp_path):
+    found = Diagnostic("PLP303", "both", place=Place("pulpo.lock.yaml", 2), related=(Related("code", place=Place("jobs.py", 7)),))
+    printed = reports.github([found], checkout(tmp_path, tmp_path / "services" / "jobs"))
+    assert printed.endswith("%0Anote: code (services/jobs/jobs.py:7:1)\n")

@@ -6,6 +6,7 @@ import pytest
 
 from pulpo.errors import DiagnosticsError, UsageError
 from pulpo.lock.explain import ownership
+from pulpo.lock.git_merge import merge_texts
 from pulpo.lock.merge import MISSING
 
 FETCH = "operations.scraping.stepstone.fetch"
@@ -292,3 +293,44 @@ def test_drift_of_structure_is_told_with_both_places_and_restored(jobs):
     assert [r.place.file for r in drift.related] == ["jobs/operations.py"]
     jobs.lock()
     assert jobs.text == before.replace("    async: false\n", "    async: false  # why not\n")
+
+
+def merged(base: str, ours: str, theirs: str):
+    return merge_texts(base.encode(), ours.encode(), theirs.encode())
+
+
+def test_what_two_branches_declare_of_one_operation_still_tells_a_hand_edit_after_a_merge(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3\n", "retries: 5  # flaky\n")
+    base, code, texts = jobs.text, jobs.operations, []
+    for more in ("retries=3, category='a'", "retries=3, tags=['b']"):
+        jobs.path.write_text(base)
+        jobs.operations = code.replace("retries=3", more)
+        jobs.lock()
+        texts.append(jobs.text)
+    result = merged(base, *texts)
+    assert not result.conflict
+    jobs.path.write_bytes(result.text)
+    jobs.operations = code.replace("retries=3", "retries=3, category='a', tags=['b']")
+    assert not jobs.lock().stale
+    assert "retries: 5  # flaky\n" in jobs.text
+
+
+def test_a_value_replaced_all_over_one_branch_is_a_conflict_with_the_decorator_of_the_other(jobs):
+    jobs.lock()
+    base = jobs.text
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+    jobs.lock()
+    result = merged(base, jobs.text, base.replace("retries: 3", "retries: 5"))
+    assert result.conflict
+    assert ("operations", "scraping.stepstone.fetch", "retries") in result.paths
+
+
+def test_a_digest_is_no_news_beside_the_value_that_it_is_of(jobs):
+    jobs.lock()
+    jobs.edit("retries: 3\n", "retries: 4\n")
+    jobs.operations = jobs.operations.replace("retries=3", "retries=4")
+    assert [".".join(d.path) for d in jobs.check()] == [f"declared.{FETCH}.retries"]
+    jobs.lock()
+    jobs.path.write_text("".join(line for line in jobs.text.splitlines(keepends=True) if "digest" not in line))
+    assert {d.path[-1] for d in jobs.check()} == {"digest"}

@@ -11,7 +11,6 @@ import typer
 from pulpo.cli.options import Format, FormatOption
 from pulpo.cli.output import counted
 from pulpo.errors import DiagnosticsError
-from pulpo.lock.declared import DIGEST
 from pulpo.settings import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -90,8 +89,10 @@ def lock(
 
 
 def _talk(result: LockResult, output: Output, *, quiet: bool) -> None:
+    from pulpo.lock.changes import told
+
     output.diagnostics(result.diagnostics)
-    for change in () if quiet else (c for c in result.changes if c.path[:1] != ("declared",) or c.path[-1] != DIGEST):
+    for change in () if quiet else told(result.changes):
         output.talk(f"  {change}" if change.path else f"  {change.after}")
 
 

@@ -66,8 +66,9 @@ class PrefectEngine:
             UsageError: Also where the text can't be written or imported.
         """
         home = home_of(flow, self._compiler)
-        write(self._cache, artifacts(self._manifest))
-        found = _flow(PrefectCodeGenerator(self._manifest).entrypoint(home))
+        generator = PrefectCodeGenerator(self._manifest, self._compiler)
+        write(self._cache, artifacts(generator))
+        found = _flow(generator.entrypoint(home))
         asked = Asked(parameters or {}, inputs or {})
         with rare_collections():
             plan = await prepare(

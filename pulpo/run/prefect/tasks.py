@@ -7,7 +7,7 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -113,7 +113,6 @@ class TaskCaller:
     edges: Callable[[], list[State[Any]]]
     #: Told the state of each completed task run.
     note: Callable[[State[Any]], None]
-    on_loop: bool = field(default=True, init=False)
 
     @property
     def on_begin(self) -> OnBegin:
@@ -142,10 +141,6 @@ class TaskCaller:
         if current.error is None and not current.timed_out:  # Prefect itself would not run it
             return Outcome(error=RunError(state.message or f"Prefect says: {state.name}"), attempts=attempts)
         return Outcome(error=current.failure(), attempts=attempts)
-
-    def call_here(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
-        """Never: a task is run from the event loop."""
-        raise NotImplementedError
 
     async def _run_task(self, values: Values) -> State[Any]:
         task: Any = self.member.callee
