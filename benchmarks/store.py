@@ -3,6 +3,9 @@
 Each measurement is a process of its own, the two kinds take turns, and the table has the medians. `process` is the whole process,
 interpreter and imports included, `storing` the part that stores. Both sides store the same dicts in the same table, in one
 transaction: plain `sqlite3` by `json.dumps` and `executemany`.
+
+With `--mongo URL` it is the store on MongoDB beside plain motor and pymongo: upserts in batches of 1000 by `ReplaceOne`, as
+durable as ours, and reading all records sorted by id. Plain code compares nothing: it writes again what is equal.
 """
 
 from __future__ import annotations
@@ -117,14 +120,89 @@ def report(rounds: int) -> None:
             print(row.rstrip(), flush=True)
 
 
+async def mongo_plainly(url: str, driver: str, case: str, data: list[tuple[str, dict[str, object]]]) -> float:
+    from datetime import UTC, datetime
+
+    from pymongo import ReplaceOne
+
+    from pulpo.store.mongo_driver import connect, settled
+
+    client = connect(url, driver, timeout_s=5)
+    collection = client["pulpo_benchmark"]["jobs"]
+    await client["pulpo_benchmark"].command("ping")
+    stamp = datetime.now(UTC)
+    begin = time.perf_counter()
+    if case == "read":
+        await collection.find({}, sort=[("_id", 1)]).to_list(None)
+    else:
+        for start in range(0, COUNT, 1000):
+            await collection.bulk_write(
+                [
+                    ReplaceOne(
+                        {"_id": key},
+                        {**values, "_rev": 1, "_run": case, "_operation": "fetch", "_created": stamp, "_updated": stamp},
+                        upsert=True,
+                    )
+                    for key, values in data[start : start + 1000]
+                ]
+            )
+    taken = time.perf_counter() - begin
+    await settled(client.close())
+    return taken
+
+
+async def mongo_by_pulpo(url: str, driver: str, case: str, data: list[tuple[str, dict[str, object]]]) -> float:
+    from pulpo.store.base import Collection, Record
+    from pulpo.store.mongo import MongoStore
+
+    async with MongoStore(url, database="pulpo_benchmark", driver=driver) as store:
+        begin = time.perf_counter()
+        if case == "read":
+            await store.find(Collection("jobs"), limit=COUNT)
+        else:
+            records = [Record(key, values, run=case, operation="fetch") for key, values in data]
+            await store.upsert_many(Collection("jobs"), records)
+        return time.perf_counter() - begin
+
+
+async def measure_mongo(url: str, driver: str, side: str, case: str) -> float:
+    """Seconds; for all but `new` the records are there before."""
+    from pulpo.store.mongo import MongoStore
+
+    call = mongo_by_pulpo if side == "pulpo" else mongo_plainly
+    async with MongoStore(url, database="pulpo_benchmark", driver="pymongo") as store:
+        await store.database.client.drop_database("pulpo_benchmark")
+    if case != "new":
+        await mongo_by_pulpo(url, driver, "new", jobs("new"))
+    return await call(url, driver, case, jobs(case))
+
+
+def report_mongo(url: str, rounds: int) -> None:
+    import asyncio
+
+    print(f"{COUNT} records, medians of {rounds} rounds, milliseconds\n\n{'':<20}{'driver':>9}{'pulpo':>9}{'ratio':>9}")
+    for driver in ("motor", "pymongo"):
+        for case in (*CASES, "read"):
+            times: dict[str, list[float]] = {"plain": [], "pulpo": []}
+            for _ in range(rounds):
+                for side, taken in times.items():
+                    taken.append(asyncio.run(measure_mongo(url, driver, side, case)))
+            plain, ours = (statistics.median(taken) * 1000 for taken in times.values())
+            print(f"{driver + ', ' + case:<20}{plain:>9.0f}{ours:>9.0f}{ours / plain:>9.2f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mongo", metavar="URL")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--case", choices=CASES, default="new")
     parser.add_argument("--path", type=Path)
     parser.add_argument("--indexed", action="store_true")
     options = parser.parse_args()
+    if options.mongo is not None:
+        report_mongo(options.mongo, options.rounds)
+        return
     if options.side is None:
         report(options.rounds)
         return

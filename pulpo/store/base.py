@@ -25,6 +25,9 @@ Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "exists", 
 #: Where a store keeps the version of each collection; no collection of a project can have its name.
 VERSIONS = "pulpo_collections"
 
+#: An ObjectId of MongoDB as text.
+OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+
 _COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,119}")
 
 
@@ -63,6 +66,8 @@ class Collection:
     name: str
     indexes: tuple[Index, ...] = ()
     text: tuple[str, ...] = ()
+    #: Ids are 24 hex digits and become ObjectIds where a store has such, as Beanie's Documents want them.
+    object_ids: bool = False
 
     def __post_init__(self) -> None:
         if not _COLLECTION.fullmatch(self.name):
@@ -72,6 +77,15 @@ class Collection:
             )
         if self.name == VERSIONS or self.name.startswith("system."):
             raise StoreError(f"the store keeps this name for itself: {self.name!r}", hint="choose another collection")
+
+    def check_id(self, id: str) -> None:  # noqa: A002 - the field's name
+        """Raise a `StoreError` unless a record of this collection can have the id."""
+        if not id:
+            raise StoreError(f"the id of a record can't be empty, in collection: {self.name}")
+        if self.object_ids and not OBJECT_ID.fullmatch(id):
+            raise StoreError(
+                f"the ids of {self.name} are ObjectIds, this is none: {id!r}", hint="give 24 hex digits, in lower case"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,7 @@ def document(collection: Collection, record: Record) -> Document:
     Raises:
         StoreError: It can't be stored; the message says which record, and why.
     """
-    if not record.id:
-        raise StoreError(f"the id of a record can't be empty, in collection: {collection.name}")
+    collection.check_id(record.id)
     try:
         return Document(record, encode(record.data))
     except StoreError as error:

@@ -102,15 +102,30 @@ def encode(data: Mapping[str, Any]) -> str:
     Raises:
         StoreError: As `canonical`, or a field begins with `_`, or the text is larger than 16 MiB.
     """
-    problem = _field_names_problem(tuple(data))
-    if problem is not None:
-        raise _Unstorable(problem, "give the field another name or an alias").as_store_error()
+    _check_field_names(data)
     text = _fast_text(data)
     if text is None:
         text = _ENCODER.encode(canonical(data))
     if len(text) * 4 > MAX_BYTES and len(text.encode()) > MAX_BYTES:
         raise StoreError(f"a record is at most {MAX_BYTES} bytes, this one has: {len(text.encode())}")
     return text
+
+
+def canonical_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's data in canonical form: what `decode` gives back of what `encode` writes.
+
+    Raises:
+        StoreError: As `encode`, but for the size, which is not looked at.
+    """
+    _check_field_names(data)
+    result: dict[str, Any] = canonical(data)
+    return result
+
+
+def _check_field_names(data: Mapping[str, Any]) -> None:
+    problem = _field_names_problem(tuple(data))
+    if problem is not None:
+        raise _Unstorable(problem, "give the field another name or an alias").as_store_error()
 
 
 def decode(text: str) -> dict[str, Any]:

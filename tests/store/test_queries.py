@@ -181,3 +181,26 @@ async def test_deleting_deletes_what_is_found_and_nothing_else(
     found = {record.id for record in (await store.find(COLLECTION, where)).items}
     assert await store.delete_where(COLLECTION, where) == len(found)
     assert {record.id for record in (await store.find(COLLECTION)).items} == {f"{n:x}" for n in range(len(batch))} - found
+
+
+ANY_SORTS = st.lists(st.builds(Sort, st.sampled_from(["mixed", "list", "text", "in"]), st.booleans()), min_size=1, max_size=2)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(contents(), max_size=10), ANY_SORTS, st.integers(1, 4))
+async def test_pages_lose_and_repeat_nothing_whatever_the_values_are(
+    store: Store, batch: list[dict[str, Any]], sort: list[Sort], limit: int
+) -> None:
+    # Not sorted by two lists at once, which MongoDB does not do.
+    sort = [key for n, key in enumerate(sort) if key.field not in {other.field for other in sort[:n]}]
+    await store.delete_where(COLLECTION, [])
+    await store.upsert_many(COLLECTION, [Record(f"{n:x}", data) for n, data in enumerate(batch)])
+    whole = [record.id for record in (await store.find(COLLECTION, sort=sort)).items]
+    got: list[str] = []
+    page = await store.find(COLLECTION, sort=sort, limit=limit)
+    got += [record.id for record in page.items]
+    while page.next is not None:
+        page = await store.find(COLLECTION, sort=sort, limit=limit, after=page.next)
+        got += [record.id for record in page.items]
+        assert len(got) <= len(batch)
+    assert got == whole

@@ -1,0 +1,215 @@
+"""The store on MongoDB: one that machines and teams share.
+
+A collection is one of MongoDB's, a record a document. A write is acknowledged when a majority has it in its journal, so that no
+kill loses it. Nothing needs a replica set: what is atomic is the write of one record, by comparing its revision. A batch is
+written in order; killed, it leaves its beginning, and done again it is completed.
+
+`watch` learns of what Pulpo's stores write, shortly after it is stored; another program's writes, as those of a Beanie
+Document's own methods, move neither a version nor a revision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from pulpo.store import mongo_records
+from pulpo.store.base import Change, Collection, Condition, Page, Record, Sort, Written
+from pulpo.store.cursor import read_cursor
+from pulpo.store.mongo_address import check_driver, read_address, translated
+from pulpo.store.mongo_connection import Connection
+from pulpo.store.mongo_documents import Documents
+from pulpo.store.mongo_driver import BSONError, errors
+from pulpo.store.mongo_query import after_filter, all_of, where_filter
+from pulpo.store.mongo_records import Document, Stored
+from pulpo.store.query import check_paging, checked, sort_order
+from pulpo.store.values import canonical
+
+T = TypeVar("T")
+
+#: Records that are read, compared and written in one go: the event loop waits no longer than these take to encode.
+_BATCH: Final = 1000
+
+
+class MongoStore:
+    """A `Store` in a database of a MongoDB; `async with` opens and closes it, in the event loop that uses it.
+
+    The database is that of the URI's path, else `database`. It has more methods than other classes because a store has.
+
+    Raises:
+        UsageError: The URI makes no sense, or there is no such driver.
+    """
+
+    def __init__(self, uri: str, *, database: str, driver: str = "motor", timeout_s: float = 5.0) -> None:
+        check_driver(driver)
+        self._address = read_address(uri, database=database)
+        self._connection = Connection(self._address, driver, timeout_s)
+
+    async def open(self) -> None:
+        """Connect, and see that the database can be read, within the time-out.
+
+        Raises:
+            UsageError: It can't: the message says why, and never holds the password.
+        """
+        await self._connection.open()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def database(self) -> Any:
+        """The driver's own database, for what a store can't say, such as an aggregation."""
+        return self._connection.database
+
+    def beanie_database(self) -> Any:
+        """The database to give to `init_beanie`, so that the Documents' own methods reach it; with `skip_indexes=True`."""
+        return self._connection.beanie_database()
+
+    async def ensure(self, collection: Collection) -> None:
+        """Create the collection's indexes where they are missing; see `Store.ensure`."""
+        with self._asking(collection):
+            await self._connection.ensure(collection)
+
+    async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
+        """The record with this id."""
+        async with self._reading(collection) as documents:
+            found = await documents.get(id)
+        return found.record if found else None
+
+    async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
+        """The records with these ids, in the order of the ids; those that are not there are left out."""
+        found: dict[str, Stored] = {}
+        async with self._reading(collection) as documents:
+            for some in _chunks(dict.fromkeys(ids)):
+                found |= await documents.get_many(some)
+        return [found[one].record for one in ids if one in found]
+
+    async def create(self, collection: Collection, record: Record) -> Record:
+        """Store a new record; see `Store.create`."""
+        new = mongo_records.document(collection, record)
+        async with self._writing(collection) as documents:
+            return await documents.create(new)
+
+    async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
+        """Give a record new data; see `Store.replace`."""
+        new = mongo_records.document(collection, record)
+        async with self._writing(collection) as documents:
+            return await documents.replace(new, if_rev)
+
+    async def patch(
+        self,
+        collection: Collection,
+        id: str,  # noqa: A002 - the field's name
+        changes: Mapping[str, Any],
+        *,
+        if_rev: int | None = None,
+    ) -> Record:
+        """Change some top-level fields of a record; see `Store.patch`. The others stay as MongoDB has them."""
+        async with self._writing(collection) as documents:
+            return await documents.patch(id, changes, if_rev)
+
+    async def upsert_many(self, collection: Collection, records: Iterable[Record]) -> Written:
+        """Store records whether or not they are there: on an error, the first of them are; see `Store.upsert_many`."""
+        last = {record.id: record for record in records}
+        batches: list[list[Document]] = []
+        for some in _chunks(last.values()):
+            batches.append([mongo_records.document(collection, record) for record in some])
+            await asyncio.sleep(0)
+        done: list[Written] = []
+        async with self._writing(collection) as documents:
+            for batch in batches:
+                done.append(await documents.upsert(batch))  # noqa: PERF401 - one after the other
+        return Written(*map(sum, zip(*map(dataclasses.astuple, done), strict=True)))
+
+    async def delete(self, collection: Collection, id: str, *, if_rev: int | None = None) -> bool:  # noqa: A002 - the field's name
+        """Delete a record; see `Store.delete`."""
+        async with self._reading(collection) as documents:
+            return await documents.delete(id, if_rev)
+
+    async def delete_where(self, collection: Collection, where: Sequence[Condition]) -> int:
+        """Delete the records that meet all conditions, all of them when there are none, and say how many."""
+        conditions = checked(where)
+        async with self._reading(collection) as documents:
+            return await documents.delete_where(where_filter(collection, conditions, None, object_ids=documents.object_ids))
+
+    async def find(
+        self,
+        collection: Collection,
+        where: Sequence[Condition] = (),
+        *,
+        text: str | None = None,
+        sort: Sequence[Sort] = (),
+        limit: int = 100,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Page:
+        """A page of the records that meet all conditions, in the order of `sort`; see `Store.find`."""
+        check_paging(limit, skip)
+        order, conditions = sort_order(sort), checked(where)
+        behind = after_filter(order, read_cursor(after, order)) if after is not None else {}
+        async with self._reading(collection) as documents:
+            chosen = where_filter(collection, conditions, canonical(text), object_ids=documents.object_ids)
+            return await documents.find(all_of([chosen, behind]), order, limit, skip)
+
+    async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
+        """How many records meet all conditions."""
+        conditions = checked(where)
+        async with self._reading(collection) as documents:
+            chosen = where_filter(collection, conditions, canonical(text), object_ids=documents.object_ids)
+            return int(await documents.driver.count_documents(chosen))
+
+    async def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
+        """Say which collections changed, whoever changed them; see `Store.watch`."""
+        with self._asking():
+            known = await self._connection.versions()
+        while True:
+            await asyncio.sleep(every)
+            with self._asking():
+                current = await self._connection.versions()
+            for name, version in current.items():
+                if version != known.get(name, 0):
+                    yield Change(name, version)
+            known = current
+
+    @contextlib.contextmanager
+    def _asking(self, collection: Collection | None = None) -> Iterator[None]:
+        """The driver's errors in a user's words."""
+        try:
+            yield
+        except (errors.PyMongoError, BSONError) as error:
+            raise translated(error, self._address, collection) from error
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, collection: Collection) -> AsyncIterator[Documents]:
+        with self._asking(collection):
+            object_ids = await self._connection.has_object_ids(collection)
+            yield Documents(collection, self._connection.database[collection.name], object_ids, self._connection.tell)
+
+    @contextlib.asynccontextmanager
+    async def _writing(self, collection: Collection) -> AsyncIterator[Documents]:
+        """As `_reading`, of a collection that is there."""
+        with self._asking(collection):
+            await self._connection.ensure(collection)
+        async with self._reading(collection) as documents:
+            yield documents
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while some := list(islice(remaining, _BATCH)):
+        yield some

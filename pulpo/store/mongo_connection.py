@@ -1,0 +1,186 @@
+"""A connection to a MongoDB: opening it, the collections and indexes that are there, and the versions that watchers look at.
+
+`pulpo_collections` has a document for each collection: its version, and whether its ids are ObjectIds. That is settled when the
+collection is first written to, so that whoever reads it need not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import Any, Final
+
+from pulpo.errors import UsageError
+from pulpo.store.base import VERSIONS, Collection, Index, StoreError
+from pulpo.store.mongo_address import Address, malformed, unreachable
+from pulpo.store.mongo_driver import IndexModel, connect, database_of, errors, settled
+from pulpo.store.mongo_records import conflict, index_model
+
+_DUPLICATE: Final = 11000
+_INDEX_IN_THE_WAY: Final = (85, 86)
+#: What makes an index one over some records only, or one that compares in another way.
+_LIMITS: Final = frozenset({"partialFilterExpression", "sparse", "collation", "hidden"})
+
+
+class Connection:
+    """A client of one event loop, and what is known of the database behind it."""
+
+    def __init__(self, address: Address, driver: str, timeout_s: float) -> None:
+        self._address = address
+        self._driver = driver
+        self._timeout_s = timeout_s
+        self._client: Any = None
+        self._beanie_client: Any = None
+        self._process = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ensured: set[Collection] = set()
+        self._object_ids: dict[str, bool] = {}
+        self._changed: set[str] = set()
+        self._telling: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect and see that the database can be read.
+
+        Raises:
+            UsageError: It can't, for which the message has the reason.
+        """
+        if self._client is not None:
+            return
+        client = self._connect(self._driver)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                # A ping would be answered without a password.
+                await database_of(client, self._address.database)[VERSIONS].find_one({"_id": ""})
+        except (errors.PyMongoError, OSError, ValueError) as error:
+            await settled(client.close())
+            raise unreachable(error, self._address, self._timeout_s) from error
+        except BaseException:
+            await settled(client.close())
+            raise
+        self._client, self._process, self._loop = client, os.getpid(), asyncio.get_running_loop()
+
+    async def close(self) -> None:
+        """Tell what is still to be told, and disconnect."""
+        client, beanie_client, self._client, self._beanie_client = self._client, self._beanie_client, None, None
+        telling, self._telling = self._telling, None
+        self._ensured.clear()
+        self._object_ids.clear()
+        if client is None or os.getpid() != self._process:
+            return
+        try:
+            if telling is not None and self._loop is asyncio.get_running_loop():
+                await telling
+        finally:
+            for one in (client, beanie_client):
+                if one is not None:
+                    await settled(one.close())
+
+    @property
+    def database(self) -> Any:
+        """The driver's own database.
+
+        Raises:
+            StoreError: The store is not open, or not here.
+        """
+        where = f"{self._address.shown}/{self._address.database}"
+        if self._client is None:
+            raise StoreError(f"the store is not open: {where}", hint="use it inside `async with store:`")
+        if os.getpid() != self._process:
+            raise StoreError("the store was opened by the parent of this process", hint="open it after the fork, in each process")
+        if asyncio.get_running_loop() is not self._loop:
+            raise StoreError("the store was opened in another event loop", hint="open one in each event loop")
+        return database_of(self._client, self._address.database)
+
+    def beanie_database(self) -> Any:
+        """A database for `init_beanie`, which takes only pymongo's own client, and values as BSON has them."""
+        database = self.database
+        if self._driver == "pymongo":
+            return self._client[database.name]
+        if self._beanie_client is None:
+            self._beanie_client = self._connect("pymongo")
+        return self._beanie_client[database.name]
+
+    async def has_object_ids(self, collection: Collection) -> bool:
+        """Whether the ids of a collection are ObjectIds: as it was settled, else as its records have them, else as it says."""
+        known = self._object_ids.get(collection.name)
+        if known is not None:
+            return known
+        entry = await self.database[VERSIONS].find_one({"_id": collection.name})
+        if entry is not None:
+            return self._object_ids.setdefault(collection.name, bool(entry.get("object_ids", False)))
+        if await self.database[collection.name].find_one({"_id": {"$type": "objectId"}}, {"_id": 1}) is not None:
+            return True
+        if await self.database[collection.name].find_one({}, {"_id": 1}) is not None:
+            return False
+        return collection.object_ids
+
+    async def ensure(self, collection: Collection) -> None:
+        """Settle what the collection's ids are, and create its indexes where they are missing."""
+        if collection in self._ensured:
+            return
+        settled_now = {"version": 0, "object_ids": await self.has_object_ids(collection)}
+        entry = await self.database[VERSIONS].find_one_and_update(
+            {"_id": collection.name}, {"$setOnInsert": settled_now}, upsert=True, return_document=True
+        )
+        self._object_ids[collection.name] = bool(entry.get("object_ids", False))
+        for index in collection.indexes:
+            await self._ensure_index(collection, index)
+        self._ensured.add(collection)
+
+    async def versions(self) -> dict[str, int]:
+        """The version of every collection, sorted by name."""
+        entries = await self.database[VERSIONS].find({}, sort=[("_id", 1)]).to_list(None)
+        return {entry["_id"]: entry.get("version", 0) for entry in entries}
+
+    def tell(self, collection: Collection) -> None:
+        """Move the collection's version on, soon: many changes at once are told as one, and no write waits for it."""
+        self._changed.add(collection.name)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell(self.database[VERSIONS]))
+
+    async def _tell(self, versions: Any) -> None:
+        while self._changed:
+            names, self._changed = sorted(self._changed), set()
+            for name in names:
+                # It is a hint; who wrote has an answer already.
+                with contextlib.suppress(errors.PyMongoError):
+                    await versions.update_one({"_id": name}, {"$inc": {"version": 1}}, upsert=True)
+
+    def _connect(self, driver: str) -> Any:
+        try:
+            # Below the time that is left for the whole, so that the driver has the time to say why.
+            return connect(self._address.uri, driver, timeout_s=self._timeout_s * 0.8)
+        except ImportError as error:
+            raise UsageError(
+                f"MongoDB needs a package that is not installed: {error.name or driver}", hint='pip install "pulpocore[mongo]"'
+            ) from error
+        except (errors.PyMongoError, OSError, ValueError) as error:
+            raise malformed(error) from None
+
+    async def _ensure_index(self, collection: Collection, index: Index) -> None:
+        model = index_model(index)
+        try:
+            await self.database[collection.name].create_indexes([model])
+        except errors.OperationFailure as error:
+            if error.code == _DUPLICATE:
+                raise conflict(collection, index.fields) from error
+            if error.code not in _INDEX_IN_THE_WAY:
+                raise
+            other = await self._index_in_the_way(collection, model)
+            if other is not None:
+                raise StoreError(
+                    f"another index of {collection.name} is in the way of the one over {', '.join(index.fields)}: {other}",
+                    hint=f"drop it, and open the store again: db.getCollection({collection.name!r}).dropIndex({other!r})",
+                ) from error
+
+    async def _index_in_the_way(self, collection: Collection, model: IndexModel) -> str | None:
+        """The name of the index that prevents ours; None where one under another name does the same."""
+        wanted = model.document
+        keys, unique = dict(wanted["key"]), wanted.get("unique", False)
+        found = await (await settled(self.database[collection.name].list_indexes())).to_list(None)
+        same = [other for other in found if dict(other["key"]) == keys]
+        if any(bool(other.get("unique")) == unique and not other.keys() & _LIMITS for other in same):
+            return None
+        names = [other["name"] for other in same if bool(other.get("unique")) == unique] + [wanted["name"]]
+        return str(names[0])
