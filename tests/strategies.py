@@ -135,8 +135,28 @@ operations = _part(
     **_settings,
     **{"async": st.booleans()},
 )
-_schedules = _part({}, cron=texts, interval=_positive, rrule=texts, timezone=texts, paused=st.booleans())
-_flow_settings = {"description": texts, "schedule": _schedules, "tags": _tags, "parameters": json_objects}
+_intervals = st.floats(1, 3_153_600_000) | st.integers(1, 9)
+_schedules = _part({}, cron=texts, interval=_intervals, rrule=texts, timezone=texts, paused=st.booleans())
+_names = st.text(min_size=1, max_size=6).filter(lambda name: not set(name) & set("/%&><"))
+_work_pools = _part(
+    {},
+    name=_names,
+    type=st.sampled_from(("process", "docker", "kubernetes")),
+    queue=_names,
+    job_variables=json_objects,
+    directory=texts.map("/{}".format) | texts.map("${{HOME}}{}".format),
+)
+_flow_settings = {
+    "description": texts,
+    "schedule": _schedules,
+    "tags": _tags,
+    "parameters": json_objects,
+    "concurrency": st.integers(1, 9),
+    "collision_strategy": st.sampled_from(("enqueue", "cancel_new")),
+    "work_pool": _work_pools,
+    "task_runner": st.sampled_from(("dask", "ray")),
+    "task_runner_options": json_objects,
+}
 flows = _part({}, segments=st.lists(st.lists(operation_names, max_size=2), max_size=2), **_flow_settings)
 services = _part(
     {},

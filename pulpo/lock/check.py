@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pulpo.compile.given import parameter_problems
 from pulpo.diagnostics import Diagnostic, Related, errors
 from pulpo.errors import DiagnosticsError
 from pulpo.graph.dataflow import analyze
@@ -65,8 +66,10 @@ def check_manifest(manifest: Manifest) -> list[Diagnostic]:
     manifest = manifest.in_order()
     resolution = resolve(manifest)
     found = [*rule_problems(manifest), *resolution.diagnostics]
+    given = [*parameter_problems(manifest)]
     if errors(found):
-        return found
+        return [*found, *given]
+    found += given
     found += resolution.stale(manifest)
     dataflow = analyze(manifest)
     found += dataflow.diagnostics

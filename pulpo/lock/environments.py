@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from pulpo.compile.given import parameter_problems
 from pulpo.diagnostics import Diagnostic, dotted
 from pulpo.lock.check import check_manifest
 from pulpo.manifest.overlay import overlaid
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pulpo.manifest.overlay import Overlaid
 
 #: What settings of models and flows alone can break; all else that an overlay can break comes from `after`.
-_OF_SETTINGS = ("PLP114", "PLP211", "PLP214")
+_OF_SETTINGS = ("PLP114", "PLP211", "PLP214", "PLP218", "PLP219", "PLP220", "PLP221", "PLP222")
 
 
 def in_all_environments(manifest: Manifest, data: Mapping[str, Any], found: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -52,7 +53,8 @@ class _Environment:
         if self._orders:
             self._problems = check_manifest(overlay.manifest(manifest))
         elif self._rechecked:
-            self._problems = setting_problems(overlay.manifest(manifest))
+            merged = overlay.manifest(manifest)
+            self._problems = [*setting_problems(merged), *parameter_problems(merged)]
 
     def added(self, found: Sequence[Diagnostic]) -> list[Diagnostic]:
         """What the overlay brings, beyond what was found without it."""

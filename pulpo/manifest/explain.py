@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pulpo.diagnostics import Diagnostic
+from pulpo.manifest.flow import DIRECTORY_PATTERN, PREFECT_NAME_PATTERN
 from pulpo.manifest.model import VERSION
 from pulpo.manifest.near_misses import choice_hint, entrypoint_hint, key_hint, model_hint, operation_hint
 from pulpo.manifest.schema import portable, schema
@@ -33,7 +34,7 @@ _TYPES = {
     "number": "a number",
     "boolean": "true or false",
 }
-_BOUNDS = {"minimum": "must be at least", "exclusiveMinimum": "must be greater than"}
+_BOUNDS = {"minimum": "must be at least", "exclusiveMinimum": "must be greater than", "maximum": "must be at most"}
 _REQUIRED = {
     "version": f"write version: {VERSION} at the top",
     "entrypoint": "say where the function is: entrypoint: package.module:function",
@@ -44,9 +45,15 @@ _REQUIRED = {
 _OFF = {
     "retries": "leave it out for none",
     "timeout": "leave it out for calls without an end",
-    "concurrency": "leave it out for as many calls as there are",
+    "concurrency": "leave it out for as many as there are",
     "ttl": "leave cache out to turn it off",
     "interval": "leave the schedule out to run by hand",
+}
+#: What a text has to be that a pattern is for, and a hint.
+_PATTERNS = {
+    portable(COLLECTION_PATTERN): ("a collection is letters, digits, _, - and ., and begins with a letter or _", None),
+    portable(PREFECT_NAME_PATTERN): ("a name in Prefect is not empty and has none of / % & < > in it", None),
+    portable(DIRECTORY_PATTERN): ("must be an absolute path, beginning with /", "say where it is on the worker's machine"),
 }
 _BEGIN = "it begins with version: 1 and project: {name: NAME}; `pulpo lock` makes one from the code"
 #: What jsonschema-rs takes for a number in a path.
@@ -91,7 +98,8 @@ class _Explainer:
             name = kind.error.instance
             yield self._at_key((*path, name), *name_problem(kind.error.kind.pattern, name))
         elif kind.name == "type" and node.keys().isdisjoint({"enum", "const"}):
-            yield self._wrong_type(path, node, part)
+            # What is described within a part is no part: a short form of the part is not meant.
+            yield self._wrong_type(path, node, "" if "properties" in error.schema_path[2:] else part)
         elif kind.name != "type":
             message, hint = _value_problem(kind, _at(self._document.data, path), path)
             yield Diagnostic("PLP101", message, path, self._document.locate(path), hint=hint)
@@ -182,26 +190,22 @@ def _value_problem(kind: Any, value: Any, path: Path) -> tuple[str, str | None]:
     if kind.name == "pattern":
         return name_problem(kind.pattern, value)
     if kind.name in _BOUNDS:
-        return f"{_BOUNDS[kind.name]} {kind.limit}: {_shown(value)}", _OFF.get(str(key))
+        hint = "it is a number of seconds" if kind.name == "maximum" else _OFF.get(str(key))
+        return f"{_BOUNDS[kind.name]} {kind.limit}: {_shown(value)}", hint
     return "must not be empty", None  # minItems and minLength, which are 1 everywhere
 
 
 def name_problem(pattern: str, value: str) -> tuple[str, str | None]:
     """What is wrong with a name that does not match its pattern, as the schema has it, and a hint."""
     if pattern == portable(OPERATION_PATTERN):
-        return operation_name_problem(value) or _unlike(pattern, value), operation_hint(value)
+        return operation_name_problem(value) or f"must match {pattern}: {_shown(value)}", operation_hint(value)
     if pattern == portable(ENTRYPOINT_PATTERN):
         return f"an entrypoint is written package.module:name: {_shown(value)}", entrypoint_hint(value)
     if pattern == portable(MODEL_PATTERN):
         message = f"a name here is letters, digits and _, and does not begin with a digit: {_shown(value)}"
         return message, model_hint(value)
-    if pattern == portable(COLLECTION_PATTERN):
-        return f"a collection is letters, digits, _, - and ., and begins with a letter or _: {_shown(value)}", None
-    return _unlike(pattern, value), None
-
-
-def _unlike(pattern: str, value: str) -> str:
-    return f"must match {pattern}: {_shown(value)}"
+    message, hint = _PATTERNS.get(pattern, (f"must match {pattern}", None))
+    return f"{message}: {_shown(value)}", hint
 
 
 def _either(options: list[str]) -> str:

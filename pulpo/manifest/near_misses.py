@@ -27,6 +27,7 @@ _WHERE = {
     "ScheduleSpec": "flows.NAME.schedule",
     "CacheSpec": "operations.NAME.cache",
     "ProjectSpec": "project",
+    "WorkPoolSpec": "flows.NAME.work_pool",
     "Manifest": "the top of the file",
 }
 
@@ -78,11 +79,19 @@ _MODEL = (
 _FLOW = _words(
     tags="labels label",
     parameters="params args arguments",
+    concurrency="concurrency_limit max_concurrency max_runs max_active_runs",
+    collision_strategy="on_collision concurrency_policy",
+    task_runner="executor runner",
     description="doc docs docstring title summary comment",
-) | dict.fromkeys(
-    ("operations", "steps", "tasks", "jobs", "flows", "children"),
-    "a flow holds the operations whose names begin with its own: name an operation flow.step",
-)
+) | {
+    **dict.fromkeys(("work_pool_name", "pool"), "write it as work_pool: {name: NAME}"),
+    **dict.fromkeys(("work_queue", "work_queue_name", "queue"), "write it as work_pool: {queue: NAME}"),
+    **dict.fromkeys(("job_variables", "image", "env"), "it belongs under work_pool, as work_pool: {job_variables: {…}}"),
+    **dict.fromkeys(
+        ("operations", "steps", "tasks", "jobs", "flows", "children"),
+        "a flow holds the operations whose names begin with its own: name an operation flow.step",
+    ),
+}
 _PARAMETER = _words(schema="json_schema", default="value", description="doc help title") | {
     **dict.fromkeys(
         ("type", "enum", "minimum", "maximum", "format", "items"), "it belongs under schema, as schema: {type: string}"
@@ -109,6 +118,7 @@ PEERS: Mapping[str, Mapping[str, str]] = {
     "ModelSpec": _MODEL,
     "ModelSettings": _MODEL_SETTINGS,
     "FlowSpec": _FLOW,
+    "FlowSettings": _FLOW,
     "ParameterSpec": _PARAMETER,
     "InputSpec": _words(
         model="type class",
@@ -122,6 +132,13 @@ PEERS: Mapping[str, Mapping[str, str]] = {
     "OutputSpec": _words(model="type class", many="list multiple array", optional="nullable required"),
     "ScheduleSpec": _words(cron="crontab expression", interval="every seconds", timezone="tz time_zone", paused="disabled")
     | dict.fromkeys(("enabled", "active"), "it is called 'paused' here, the other way round"),
+    "WorkPoolSpec": _words(
+        type="kind infrastructure",
+        queue="work_queue work_queue_name",
+        directory="path working_dir workdir cwd",
+        job_variables="variables infra_overrides",
+    )
+    | dict.fromkeys(("image", "env", "command", "namespace"), "it belongs under job_variables: job_variables: {image: NAME}"),
     "CacheSpec": _words(ttl="seconds expires expiration expire timeout max_age duration"),
     "ServiceSpec": _words(
         environment="env environment_variables envs",

@@ -1,7 +1,9 @@
 """Overlays: the manifest as one environment has it.
 
 What an environment says is merged into the rest: mappings key by key, while any other value, a list as well, takes the place
-of the one below. What came from the overlay is known, so that a problem of the merged manifest is shown where it is written.
+of the one below. What only means something together with a value that the environment changes goes with that: a schedule's
+`cron` with another kind of schedule, a work pool with another type, the options of a task runner with another runner. What came
+from the overlay is known, so that a problem of the merged manifest is shown where it is written.
 """
 
 from __future__ import annotations
@@ -133,12 +135,23 @@ def unknown_entries(manifest: Manifest, environment: str) -> Iterator[Diagnostic
                 yield Diagnostic(code, f"{message}: {name}", ("environments", environment, section, name), hint=hint)
 
 
+def _still_meant(below: Mapping[str, Any], said: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a part of a flow says below, less what means nothing with what the overlay says; `path` is from the flow."""
+    if path == ("schedule",) and not said.keys().isdisjoint(RECURRENCES):
+        return {key: value for key, value in below.items() if key not in RECURRENCES}
+    pool = below.get("type", "process")
+    if path == ("work_pool",) and said.get("type", pool) != pool:
+        return {}
+    runner = below.get("task_runner")
+    if path == () and runner is not None and said.get("task_runner", runner) != runner:
+        return {key: value for key, value in below.items() if key != "task_runner_options"}
+    return dict(below)
+
+
 def _merged(below: Any, said: Any, path: Path) -> Any:
     if not (isinstance(below, Mapping) and isinstance(said, Mapping)):
         return said
-    merged = dict(below)
-    if path[0] == "flows" and path[2:] == ("schedule",) and not said.keys().isdisjoint(RECURRENCES):
-        merged = {key: value for key, value in merged.items() if key not in RECURRENCES}
+    merged = _still_meant(below, said, path[2:]) if path[0] == "flows" and path[1:] else dict(below)
     for key, value in said.items():
         merged[key] = _merged(merged[key], value, (*path, key)) if key in merged else value
     return merged

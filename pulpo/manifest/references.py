@@ -1,8 +1,8 @@
 """References to environment variables: `${NAME}`, `${NAME:-default}`, and `$$` for a dollar sign, as Docker Compose has them.
 
-They may stand in every text of a service and in the parameters of flows, in environments as well. A dollar sign before
-anything but `{` and `$` is one. A variable that is empty counts as unset where there is a default. A default is text: it holds
-neither braces nor another reference.
+They may stand in every text of a service, and in the parameters, work pools and task runners' options of flows, in
+environments as well. A dollar sign before anything but `{` and `$` is one. A variable that is empty counts as unset where there
+is a default. A default is text: it holds neither braces nor another reference.
 
 What references stand for may be secret. So it lives in a `Resolved`, which does not show it, and what is printed goes through
 `redact` where it may hold some of it.
@@ -30,6 +30,8 @@ _TOKEN = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<has_default>:
 _NESTED = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:-[^{}]*\{")
 _WORD = re.compile(r"\$\{\w*\}?")
 _HIDDEN = "***"
+#: The settings of flows whose texts may hold references.
+_OF_FLOWS = frozenset({"parameters", "work_pool", "task_runner_options"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,16 @@ def references(text: str) -> Iterator[Reference]:
     for token in _TOKEN.finditer(text):
         if token["name"]:
             yield _reference(token)
+
+
+def parts(text: str) -> Iterator[str | Reference]:
+    """A text taken apart, in order: its references, and what stands between them, with `$$` as the one dollar sign it means."""
+    end = 0
+    for token in _TOKEN.finditer(text):
+        yield text[end : token.start()]
+        yield _reference(token) if token["name"] else token[0].replace("$$", "$")
+        end = token.end()
+    yield text[end:]
 
 
 def references_in(data: Mapping[str, Any]) -> Iterator[tuple[Path, Reference]]:
@@ -191,11 +203,11 @@ def _texts(data: Mapping[str, Any]) -> list[tuple[Path, str]]:
 def _changed(data: Mapping[str, Any], change: Callable[[Path, str], str]) -> dict[str, Any]:
     """A copy with all texts changed that references may stand in; keys of one's own (`x-…`) stay as they are."""
     changed = dict(data)
-    for section, keys in (("services", None), ("flows", {"parameters"})):
+    for section, keys in (("services", None), ("flows", _OF_FLOWS)):
         if section in data:
             changed[section] = {
                 name: {
-                    key: _walked(value, (section, name, key), change) if _may_refer(key, keys) else value
+                    key: _referring(value, (section, name, key), change) if _may_refer(key, keys) else value
                     for key, value in entry.items()
                 }
                 for name, entry in data[section].items()
@@ -204,8 +216,14 @@ def _changed(data: Mapping[str, Any], change: Callable[[Path, str], str]) -> dic
     return changed
 
 
-def _may_refer(key: str, keys: set[str] | None) -> bool:
+def _may_refer(key: str, keys: frozenset[str] | None) -> bool:
     return key in keys if keys is not None else not key.startswith("x-")
+
+
+def _referring(value: Any, path: Path, change: Callable[[Path, str], str]) -> Any:
+    if path[0] == "flows" and path[2] == "work_pool" and isinstance(value, Mapping):
+        return {key: _walked(item, (*path, key), change) if _may_refer(key, None) else item for key, item in value.items()}
+    return _walked(value, path, change)
 
 
 def _walked(value: Any, path: Path, change: Callable[[Path, str], str]) -> Any:

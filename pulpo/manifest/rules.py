@@ -10,7 +10,7 @@ from pulpo.diagnostics import Diagnostic, Related
 from pulpo.manifest.held_schema import schema_problem
 from pulpo.manifest.overlay import RECURRENCES, unknown_entries
 from pulpo.manifest.references import malformed_references
-from pulpo.names import did_you_mean, flows_of
+from pulpo.names import PIPELINE, did_you_mean, flows_of, parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,8 @@ def rule_problems(manifest: Manifest) -> list[Diagnostic]:
 
 
 def setting_problems(manifest: Manifest) -> list[Diagnostic]:
-    """What is wrong with settings of models and flows, which an environment may change: PLP114, PLP211 and PLP214."""
-    return [*_fields(manifest), *_collections(manifest), *_schedules(manifest)]
+    """What is wrong with settings of models and flows, which an environment may change: PLP114, 211, 214, 218, 219 and 222."""
+    return [*_fields(manifest), *_collections(manifest), *_schedules(manifest), *_lonely_settings(manifest)]
 
 
 def _fields(manifest: Manifest) -> Iterator[Diagnostic]:
@@ -103,7 +103,7 @@ def _unknown_flows(manifest: Manifest) -> Iterator[Diagnostic]:
 
 
 def _schedules(manifest: Manifest) -> Iterator[Diagnostic]:
-    """PLP214 for each schedule that says nothing, or two things."""
+    """PLP214 for each schedule that says nothing, or two things; PLP218 and PLP219 for what it says and Prefect does not know."""
     for name, spec in manifest.flows.items():
         if spec.schedule is not None:
             given = [key for key in RECURRENCES if getattr(spec.schedule, key) is not None]
@@ -111,6 +111,28 @@ def _schedules(manifest: Manifest) -> Iterator[Diagnostic]:
                 message = f"a schedule has one of cron, interval and rrule, this one: {', '.join(given) or 'none'}"
                 hint = "keep one of them" if given else 'say when, such as cron: "0 6 * * *"'
                 yield Diagnostic("PLP214", message, ("flows", name, "schedule"), hint=hint)
+            # A module of its own: what it needs takes time to import, and most manifests have no schedule.
+            from pulpo.manifest.schedules import schedule_problems
+
+            yield from schedule_problems(spec.schedule, ("flows", name, "schedule"))
+
+
+def _lonely_settings(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP222 for each setting of a flow that means nothing without another one."""
+    for name, spec in manifest.flows.items():
+        if spec.collision_strategy is not None and spec.concurrency is None:
+            message = f"it means nothing without concurrency: {spec.collision_strategy}"
+            hint = "say how many runs may be going on at the same time, such as concurrency: 1"
+            yield Diagnostic("PLP222", message, ("flows", name, "collision_strategy"), hint=hint)
+        if spec.task_runner_options is not None and not _has_task_runner(manifest, name):
+            message = "they mean nothing without a task_runner, here or in a flow above"
+            hint = "say which: task_runner: dask, or ray"
+            yield Diagnostic("PLP222", message, ("flows", name, "task_runner_options"), hint=hint)
+
+
+def _has_task_runner(manifest: Manifest, flow: str) -> bool:
+    entries = (manifest.flows.get(name) for name in (flow, *parents(flow), PIPELINE))
+    return any(entry is not None and entry.task_runner is not None for entry in entries)
 
 
 def _references(manifest: Manifest) -> Iterator[Diagnostic]:

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pulpo.manifest.spec import YOURS, Spec
-
-_REFERENCES = " May hold references such as ${NAME} or ${NAME:-default}."
+from pulpo.manifest.spec import REFERENCES, YOURS, Spec
 
 
 class ServiceSpec(Spec):
@@ -17,14 +15,14 @@ class ServiceSpec(Spec):
     image: str | None = Field(
         default=None,
         min_length=1,
-        description="The container image that the service runs from." + _REFERENCES + YOURS,
+        description="The container image that the service runs from." + REFERENCES + YOURS,
         examples=["mongo:8"],
     )
     command: list[str] | None = Field(
         default=None,
         min_length=1,
         description="What is run, each argument by itself; with an image, in place of the image's own command."
-        + _REFERENCES
+        + REFERENCES
         + YOURS,
         examples=[["python", "-m", "jobs.server"]],
     )
@@ -32,25 +30,25 @@ class ServiceSpec(Spec):
         default=None,
         min_length=1,
         title="URI",
-        description="Where the service is reached. A password in it is a reference, never written here." + _REFERENCES + YOURS,
+        description="Where the service is reached. A password in it is a reference, never written here." + REFERENCES + YOURS,
         examples=["${MONGO_URL}", "mongodb://app:${MONGO_PASSWORD}@db.example.org"],
     )
     environment: dict[str, str] | None = Field(
         default=None,
-        description="Environment variables that the service is given, by name; each value is a text." + _REFERENCES + YOURS,
+        description="Environment variables that the service is given, by name; each value is a text." + REFERENCES + YOURS,
         examples=[{"LOG_LEVEL": "info", "API_TOKEN": "${API_TOKEN}"}],
     )
     ports: list[str] | None = Field(
         default=None,
         description="Ports that are open to the outside, each `port`, `host_port:port` or `address:host_port:port`."
-        + _REFERENCES
+        + REFERENCES
         + YOURS,
         examples=[["127.0.0.1:27017:27017"]],
     )
     volumes: list[str] | None = Field(
         default=None,
         description="What is mounted, each `volume:path` or `./directory:path`, where the path is the service's."
-        + _REFERENCES
+        + REFERENCES
         + YOURS,
         examples=[["db_data:/data/db"]],
     )

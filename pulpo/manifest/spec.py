@@ -44,6 +44,8 @@ CODE = " The code owns it: `pulpo lock` restores it after an edit."
 SETTING = " The decorator gives the default; a value here overrides it."
 YOURS = " It is yours: `pulpo lock` does not touch it."
 LOCK = " `pulpo lock` writes this."
+#: Of fields whose texts stand for environment variables, too.
+REFERENCES = " May hold references such as ${NAME} or ${NAME:-default}."
 
 
 def title(key: str) -> str:

@@ -86,6 +86,67 @@ def test_a_schedule_of_another_kind_takes_the_place_of_the_one_below(lock):
     assert schedule.data() == {"interval": 3600, "timezone": "Europe/Berlin"}
 
 
+POOL = {"name": "jobs-docker", "type": "docker", "queue": "high", "job_variables": {"image": "a:1", "env": {"A": "1"}}}
+
+
+def merged_flow(below, said):
+    data = {"version": 1, "project": {"name": "p"}, "flows": {"a": below}, "environments": {"prod": {"flows": {"a": said}}}}
+    Manifest.model_validate(data)
+    return overlaid(data, "prod").data["flows"]["a"]
+
+
+@pytest.mark.parametrize(
+    ("below", "said", "merged"),
+    [
+        (POOL, {"queue": "low"}, {**POOL, "queue": "low"}),
+        (POOL, {"type": "docker", "queue": "low"}, {**POOL, "queue": "low"}),
+        (POOL, {"job_variables": {"env": {"B": "2"}}}, {**POOL, "job_variables": {"image": "a:1", "env": {"A": "1", "B": "2"}}}),
+        (POOL, {"type": "process"}, {"type": "process"}),
+        (POOL, {"type": "kubernetes", "queue": "low"}, {"type": "kubernetes", "queue": "low"}),
+        ({"queue": "high"}, {"type": "process"}, {"queue": "high", "type": "process"}),
+        ({"queue": "high"}, {"type": "docker"}, {"type": "docker"}),
+        (POOL, {}, POOL),
+    ],
+)
+def test_a_work_pool_of_another_type_is_another_pool(below, said, merged):
+    assert merged_flow({"work_pool": below}, {"work_pool": said}) == {"work_pool": merged}
+
+
+@pytest.mark.parametrize(
+    ("below", "said", "merged"),
+    [
+        ({"task_runner": "dask", "task_runner_options": {"n": 1}}, {"task_runner": "ray"}, {"task_runner": "ray"}),
+        (
+            {"task_runner": "dask", "task_runner_options": {"n": 1, "m": 2}},
+            {"task_runner": "dask", "task_runner_options": {"n": 3}},
+            {"task_runner": "dask", "task_runner_options": {"n": 3, "m": 2}},
+        ),
+        (
+            {"task_runner": "dask", "task_runner_options": {"n": 1}, "tags": ["x"]},
+            {"task_runner": "ray", "task_runner_options": {"m": 2}},
+            {"task_runner": "ray", "task_runner_options": {"m": 2}, "tags": ["x"]},
+        ),
+        ({"task_runner_options": {"n": 1}}, {"task_runner": "dask"}, {"task_runner": "dask", "task_runner_options": {"n": 1}}),
+    ],
+)
+def test_another_task_runner_does_without_the_options_of_the_one_below(below, said, merged):
+    assert merged_flow(below, said) == merged
+
+
+def test_a_flow_may_be_called_like_a_setting():
+    data = {
+        "version": 1,
+        "project": {"name": "p"},
+        "flows": {"task_runner": {"tags": ["x"]}, "task_runner_options": {"tags": ["y"]}, "work_pool": {"tags": ["z"]}},
+        "environments": {"prod": {"flows": {"task_runner": {"concurrency": 1}, "work_pool": {"work_pool": {"type": "docker"}}}}},
+    }
+    assert overlaid(data, "prod").data["flows"] == {
+        "task_runner": {"tags": ["x"], "concurrency": 1},
+        "task_runner_options": {"tags": ["y"]},
+        "work_pool": {"tags": ["z"], "work_pool": {"type": "docker"}},
+    }
+
+
 def test_without_an_environment_overlays_mean_nothing(lock):
     assert load(lock, "lock")[0].operations["fetch"].timeout == 10
     assert load(lock, "lock", "dev")[0] == load(lock, "lock")[0]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulpo.errors import DiagnosticsError
+from pulpo.manifest.filled import filled_flows
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.references import (
     Reference,
@@ -82,14 +83,23 @@ def test_a_malformed_reference_is_told_with_its_path(text, message):
         resolve(of_service(text), {"A": "a", "B": "b"})
 
 
-def test_references_stand_in_services_and_parameters_of_flows_and_nowhere_else():
+def test_references_stand_in_services_and_some_settings_of_flows_and_nowhere_else():
     bad = "${"
     data = {
         **BASE,
         "project": {"name": bad},
         "models": {"Order": {"description": bad}},
         "operations": {"a.b": {"entrypoint": "a:b", "description": bad}},
-        "flows": {"a": {"description": bad, "parameters": {"limit": [1, {"to": bad}]}}},
+        "flows": {
+            "a": {
+                "description": bad,
+                "parameters": {"limit": [1, {"to": bad}]},
+                "schedule": {"cron": bad},
+                "tags": [bad],
+                "work_pool": {"name": bad, "job_variables": {"env": {"A": bad}, "x-a": bad}, "directory": bad, "x-note": bad},
+                "task_runner_options": {"address": bad},
+            }
+        },
         "services": {"db": {"environment": {"A": bad, "B": "b"}, "command": ["x", bad], "x-note": bad}},
         "environments": {
             "prod": {"services": {"db": {"ports": [bad]}}, "flows": {"a": {"tags": [bad], "parameters": {"p": bad}}}}
@@ -97,6 +107,11 @@ def test_references_stand_in_services_and_parameters_of_flows_and_nowhere_else()
     }
     assert {d.path for d in rule_problems(Manifest.model_validate(data)) if d.code == "PLP216"} == {
         ("flows", "a", "parameters", "limit", 1, "to"),
+        ("flows", "a", "task_runner_options", "address"),
+        ("flows", "a", "work_pool", "directory"),
+        ("flows", "a", "work_pool", "job_variables", "env", "A"),
+        ("flows", "a", "work_pool", "job_variables", "x-a"),
+        ("flows", "a", "work_pool", "name"),
         ("services", "db", "command", 1),
         ("services", "db", "environment", "A"),
         ("environments", "prod", "flows", "a", "parameters", "p"),
@@ -228,3 +243,34 @@ def test_a_password_in_a_uri_is_refused_and_a_reference_is_not(text, refused, wh
     found = [d for d in rule_problems(Manifest.model_validate(data)) if d.code == "PLP215"]
     assert len(found) == refused
     assert all("hunter" not in str(d) for d in found)
+
+
+def flows_with(**work_pool):
+    return Manifest.model_validate({**BASE, "flows": {"a": {"work_pool": work_pool, "parameters": {"n": "${N:-1}"}}}}).flows
+
+
+def test_flows_are_filled_with_what_references_stand_for():
+    flows = flows_with(name="${POOL}-x", directory="${HOME}/jobs", job_variables={"env": {"TOKEN": "${TOKEN}"}})
+    filled, secrets = filled_flows(flows, {"POOL": "big", "HOME": "/srv", "TOKEN": "hunter2"})
+    assert filled["a"].data() == {
+        "parameters": {"n": "1"},
+        "work_pool": {"name": "big-x", "directory": "/srv/jobs", "job_variables": {"env": {"TOKEN": "hunter2"}}},
+    }
+    assert secrets == {"big", "/srv", "hunter2"}
+
+
+def test_what_can_not_stand_there_is_refused_without_being_shown():
+    flows = flows_with(name="${A}", queue="${B:-}", directory="${C}")
+    with pytest.raises(DiagnosticsError) as raised:
+        filled_flows(flows, {"A": "hunter2/hunter3", "C": "hunter4"})
+    assert [(d.code, d.path[3:], d.message) for d in raised.value.diagnostics] == [
+        ("PLP101", ("directory",), "what the variables stand for is not an absolute path, beginning with /"),
+        ("PLP101", ("name",), "what the variables stand for is not a name that is not empty and has none of / % & < > in it"),
+        ("PLP101", ("queue",), "what the variables stand for is not a name that is not empty and has none of / % & < > in it"),
+    ]
+    assert "hunter" not in str(raised.value)
+
+
+def test_a_directory_that_only_looks_like_a_reference_is_refused():
+    with pytest.raises(DiagnosticsError, match="absolute path"):
+        filled_flows(flows_with(directory="${X}"), {"X": "${jobs}"})

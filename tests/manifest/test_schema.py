@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from pulpo.manifest.model import Manifest
@@ -24,7 +24,19 @@ ROOT = Path(__file__).parents[2]
 MINIMAL = {"version": 1, "project": {"name": "p"}}
 ANNOTATIONS = {"$schema", "$id", "$defs", "$ref", "title", "description", "default", "examples"}
 #: What only editors read.
-RULES = {"type", "enum", "const", "pattern", "minimum", "exclusiveMinimum", "minLength", "minItems", "items", "required"}
+RULES = {
+    "type",
+    "enum",
+    "const",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "minLength",
+    "minItems",
+    "items",
+    "required",
+}
 MAPPINGS = {"properties", "additionalProperties", "patternProperties", "propertyNames"}
 OPERATION = {"entrypoint": "m:f"}
 
@@ -40,11 +52,13 @@ def verdicts(data: Any) -> tuple[bool, bool, bool]:
     return by_schema, jsonschema_rs.Draft202012Validator(schema()).is_valid(data), accepted
 
 
+@settings(deadline=None)
 @given(manifests())
 def test_all_validators_accept_valid_manifests(data: dict[str, Any]) -> None:
     assert verdicts(data) == (True, True, True)
 
 
+@settings(deadline=None)
 @given(damaged_manifests())
 def test_all_validators_agree_on_damaged_manifests(data: dict[str, Any]) -> None:
     assert len(set(verdicts(data))) == 1
