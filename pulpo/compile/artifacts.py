@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pulpo.compile.codegen import HEADER
+from pulpo.compile.deployment import deployments
+from pulpo.compile.prefect_yaml import prefect_yaml
 from pulpo.errors import UsageError
 from pulpo.graph.render import mermaid
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: In the project's `run_cache`.
 ORCHESTRATION = "orchestration"
+#: What Prefect's own command line reads.
+PREFECT_YAML = "prefect.yaml"
 #: The beginning of HEADER, in all that this or an earlier `pulpo compile` made.
 _MARK = "Made by `pulpo compile`"
 #: Where in a file the mark is looked for.
@@ -48,9 +52,14 @@ class Changes:
         return bool(self.written or self.removed)
 
 
-def artifacts(generator: PrefectCodeGenerator) -> tuple[Artifact, ...]:
-    """All files of a manifest, sorted by name: the flows, and the data flow as a Mermaid chart."""
+def artifacts(generator: PrefectCodeGenerator, *, environment: str | None = None) -> tuple[Artifact, ...]:
+    """All files of a manifest, sorted by name: the flows, their deployments, and the data flow as a Mermaid chart.
+
+    Where there is no flow there is no file of deployments. `environment` is the one that is merged into the manifest, if one.
+    """
     texts = generator.generate_flows()
+    if found := deployments(generator.manifest, generator, environment=environment):
+        texts[PREFECT_YAML] = prefect_yaml(found)
     texts["graph.mmd"] = f"%% {HEADER}\n{mermaid(generator.compiler.dataflow)}"
     return tuple(Artifact(name, texts[name]) for name in sorted(texts))
 
@@ -122,7 +131,7 @@ def _made(directory: Path) -> Iterator[str]:
     if not directory.is_dir():
         return
     for path in sorted(directory.iterdir()):
-        if path.suffix in (".py", ".mmd") and path.is_file() and not path.is_symlink():
+        if (path.suffix in (".py", ".mmd") or path.name == PREFECT_YAML) and path.is_file() and not path.is_symlink():
             with path.open("rb") as stream:
                 if _is_made(stream.read(_TOP)):
                     yield path.name

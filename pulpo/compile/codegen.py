@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from keyword import iskeyword
 from typing import TYPE_CHECKING, ClassVar
@@ -12,7 +13,9 @@ from pulpo.compile.identifiers import parameter_names
 from pulpo.compile.literals import LINE, items, one_a_line, py, seconds
 from pulpo.compile.modules import STANDALONES, Layout, own_steps
 from pulpo.compile.orchestration import OrchestrationCompiler
+from pulpo.compile.parameter_schema import in_order, parameter_texts
 from pulpo.compile.scope import Scope
+from pulpo.compile.task_runner import task_runner_of
 from pulpo.errors import UsageError
 from pulpo.manifest.model import Mode
 from pulpo.names import PIPELINE
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from pulpo.compile.flow import Argument, Step
     from pulpo.compile.modules import Module
+    from pulpo.compile.task_runner import TaskRunner
     from pulpo.manifest.model import Manifest
 
 #: The first line of what `pulpo compile` makes, but for the summary above it, is this.
@@ -35,7 +39,7 @@ _MAX_DELAYS = 50
 #: Parameters that Prefect's tasks have themselves.
 _PREFECT_OWN = frozenset(("return_state", "wait_for"))
 #: Lines that have to be as long as the text in them; the formatter leaves them.
-_FREE_LINES = ("    description=", "    name=", "    task_run_name=")
+_FREE_LINE = re.compile(r"""[ ]+(?:\w+=|"[^"\\]*":[ ])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'),""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class FlowText:
     description: str | None
     #: Whether the decorator stands on one line.
     is_short: bool
+    #: The expression, over several lines where it has to be.
+    task_runner: str | None
     parameters: str
     run: str
     members: str
@@ -86,10 +92,10 @@ class ModuleText:
     summary: str
     standard: tuple[str, ...]
     frameworks: tuple[str, ...]
-    #: What `project` is called here.
-    project: str
     #: Imports of the project's modules, those of one package together.
     user: tuple[tuple[str, ...], ...]
+    #: What types of parameters are called, where there is more to one than Python says.
+    aliases: tuple[str, ...]
     functions: tuple[TaskText | FlowText, ...]
     #: The flow that the file runs by itself, if one.
     main: str | None
@@ -140,11 +146,12 @@ class PrefectCodeGenerator:
 
     def _writer(self, stem: str) -> _Writer:
         module = next(module for module in self.layout.modules if module.stem == stem)
-        return _Writer(module, self.layout, self.manifest)
+        whole = self.orchestration.get(PIPELINE)
+        return _Writer(module, self.layout, self.manifest, whole.steps() if whole is not None else ())
 
     def _module(self, module: Module) -> str:
         text = _environment().get_template("module.py.jinja").render(module=self._writer(module.stem).module(), header=HEADER)
-        if any(len(line) > LINE and not line.startswith(_FREE_LINES) for line in text.split("\n")[1:]):
+        if any(len(line) > LINE and not _FREE_LINE.fullmatch(line) for line in text.split("\n")[1:]):
             # Names can be longer than a line; the formatter would take statements apart that no layout makes fit.
             summary, header, rest = text.partition(f'{HEADER}\n"""\n')
             text = f"{summary}{header}\n# fmt: off\n{rest}"
@@ -155,12 +162,12 @@ class PrefectCodeGenerator:
 class _Writer:
     """Decides the texts of one module."""
 
-    def __init__(self, module: Module, layout: Layout, manifest: Manifest) -> None:
+    def __init__(self, module: Module, layout: Layout, manifest: Manifest, whole: Iterable[Step]) -> None:
         self._module = module
         self._layout = layout
         self._manifest = manifest
-        # In the file of a root flow each step stands as it is in that, also where a part of it is written.
-        self._steps = {step.operation: step for flow in module.roots for step in flow.steps()}
+        # Wherever a step is written, it takes from and waits for what it does in the whole project, in other files too.
+        self._steps = {step.operation: step for step in whole}
         self._scope = Scope(module, layout, manifest)
 
     def module(self) -> ModuleText:
@@ -174,13 +181,13 @@ class _Writer:
                     functions.append(self.task(step))
             functions.append(self.flow(flow))
         main = self._main()
-        project = self._scope.runtime("project")
+        aliases = self._scope.aliases()
         return ModuleText(
             summary=self._summary(),
             standard=self._scope.standard(with_asyncio=main is not None),
             frameworks=self._scope.frameworks(),
-            project=project,
             user=self._scope.user(),
+            aliases=aliases,
             functions=tuple(functions),
             main=main,
         )
@@ -247,22 +254,32 @@ class _Writer:
         """One of the module's flows."""
         name = self._layout.flow(flow).function
         names = parameter_names(flow)
-        ordered = sorted(flow.parameters, key=lambda p: not p.required)
+        texts = parameter_texts(flow)
         typed = [
-            f"{names[p.name]}: {self._scope.annotation(p.schema, p.default)}" + ("" if p.required else f" = {py(p.default)}")
-            for p in ordered
+            f"{names[p.name]}: {self._scope.parameter(p, texts[p.name])}" + ("" if p.required else f" = {py(p.default)}")
+            for p in in_order(flow)
         ]
         entry = self._manifest.flows.get(flow.name)
         description = entry.description if entry else None
+        runner = task_runner_of(self._manifest.flows, flow.name)
         return FlowText(
             name=name,
             flow=flow.name,
             description=description,
-            is_short=description is None and len(f"@flow(name={py(flow.name)})") <= LINE,
+            is_short=description is None and runner is None and len(f"@flow(name={py(flow.name)})") <= LINE,
+            task_runner=self._task_runner(runner) if runner is not None else None,
             parameters=items(typed, len(f"async def {name}("), len(") -> State[None]:"), 0),
             run=self._scope.runtime("run"),
             members=one_a_line([self._member(flow, member) for member in flow.members], 4),
         )
+
+    def _task_runner(self, runner: TaskRunner) -> str:
+        options = runner.options
+        if all(name.isidentifier() and not iskeyword(name) for name in options):
+            given = [f"{name}={py(options[name])}" for name in sorted(options)]
+        else:  # no option of any task runner, which its call says
+            given = [f"**{py(dict(sorted(options.items())))}"]
+        return _call(f"task_runner={self._scope.runtime(runner.kind)}", given, 4).removeprefix("task_runner=")
 
     def _member(self, flow: FlowDefinition, member: Step | FlowDefinition) -> str:
         names = parameter_names(flow)

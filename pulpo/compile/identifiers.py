@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from pulpo.compile.flow import FlowDefinition
 
 #: What generated text imports from `pulpo.run.prefect`.
-RUNTIME = frozenset(("call", "each", "every", "keyed", "one", "previous", "project", "run", "step", "subflow", "worth_retrying"))
+RUNTIME = frozenset((
+    *("call", "dask", "each", "every", "keyed", "one", "previous", "ray", "run", "schema", "step", "subflow"),
+    "worth_retrying",
+))  # fmt: skip
 #: What generated modules use besides.
-_OTHERS = frozenset(("Any", "NO_CACHE", "State", "__file__", "__name__", "asyncio", "flow", "task"))
+_OTHERS = frozenset(("Annotated", "Any", "NO_CACHE", "State", "__file__", "__name__", "asyncio", "flow", "pulpo", "task"))
 #: Names that nothing in a generated module may take.
 RESERVED = RUNTIME | _OTHERS | frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
 

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 #: The length of a line, as users of `ruff format` may set it in their project; generated text is stable at this one.
 LINE = 130
-_SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+#: The Python types of JSON Schema's plain ones.
+SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 #: Keys of a JSON Schema that say nothing about the Python type.
 _NEUTRAL = frozenset(("title", "description", "default", "examples", "pattern"))
 #: And those that begin so: bounds of numbers, texts and lists.
@@ -29,6 +30,24 @@ def py(value: object) -> str:
         case dict():
             return f"{{{', '.join(f'{py(k)}: {py(v)}' for k, v in value.items())}}}"
     return repr(value)
+
+
+def laid_out(value: object, indent: int, before: int) -> str:
+    """A plain value as `py` gives it where that fits on its line, else with each of its parts on a line of its own.
+
+    Args:
+        value: The value.
+        indent: The columns that its line is indented by.
+        before: The columns of what stands before the value on its line; a comma stands behind it.
+    """
+    line = py(value)
+    if not isinstance(value, (dict, list, tuple)) or not value or indent + before + len(line) + 1 <= LINE:
+        return line
+    inner = indent + 4
+    if isinstance(value, dict):
+        keys = {key: f"{py(key)}: " for key in value}
+        return f"{{{one_a_line([keys[k] + laid_out(v, inner, len(keys[k])) for k, v in value.items()], indent)}}}"
+    return f"[{one_a_line([laid_out(item, inner, 0) for item in value], indent)}]"
 
 
 def _string(text: str) -> str:
@@ -81,14 +100,14 @@ def annotation(schema: Mapping[str, Any], default: object) -> str:
 def _type(schema: Mapping[str, Any]) -> str:
     said = {key: value for key, value in schema.items() if key not in _NEUTRAL and not key.startswith(_BOUNDS)}
     match said:
-        case {"type": str() as name, **rest} if not rest and name in _SCALARS:
-            return _SCALARS[name]
+        case {"type": str() as name, **rest} if not rest and name in SCALARS:
+            return SCALARS[name]
         case {"type": "array", "items": dict() as item, **rest} if not rest:
             return f"list[{_type(item)}]"
         case {"type": "object", "additionalProperties": dict() as item, **rest} if not rest:
             return f"dict[str, {_type(item)}]"
-        case {"type": list() as names, **rest} if names and not rest and all(name in _SCALARS for name in names):
-            return _union([_SCALARS[name] for name in names])
+        case {"type": list() as names, **rest} if names and not rest and all(name in SCALARS for name in names):
+            return _union([SCALARS[name] for name in names])
         case {"anyOf": list() as choices, **rest} if choices and not rest and all(isinstance(c, dict) for c in choices):
             return _union([_type(choice) for choice in choices])
     return "Any"

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pulpo.compile.flow import (
-    REQUIRED,
     Argument,
     FlowDefinition,
     Orchestration,
     Output,
-    Parameter,
     Settings,
     Step,
 )
-from pulpo.compile.parameters import flow_parameters
+from pulpo.compile.parameters import flow_parameters, parameters_of
 from pulpo.graph.dataflow import analyze
 from pulpo.graph.quotient import quotient
 from pulpo.manifest.model import Mode
@@ -106,7 +104,7 @@ class _Scope:
             entrypoint=spec.entrypoint,
             is_async=spec.is_async,
             arguments=arguments,
-            parameters=_parameters(spec),
+            parameters=parameters_of(spec),
             parameter_objects=tuple(sorted((spec.parameter_objects or {}).items())),
             outputs=tuple(Output(o.model, bool(o.many), bool(o.optional)) for o in spec.outputs),
             after=tuple(sorted(after)),
@@ -144,13 +142,6 @@ class _Scope:
                     seen.add(dependency)
                     queue.append(dependency)
         return found
-
-
-def _parameters(spec: OperationSpec) -> tuple[Parameter, ...]:
-    return tuple(
-        Parameter(name, p.json_schema, REQUIRED if p.required else p.default, p.argument, p.description)
-        for name, p in spec.parameters.items()
-    )
 
 
 def _settings(spec: OperationSpec) -> Settings:

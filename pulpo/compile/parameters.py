@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pulpo.compile.flow import FlowParameter
+from pulpo.compile.flow import REQUIRED, FlowParameter, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulpo.compile.flow import Parameter, Step
+    from pulpo.compile.flow import Step
+    from pulpo.manifest.model import OperationSpec
+
+
+def parameters_of(spec: OperationSpec) -> tuple[Parameter, ...]:
+    """The parameters of an operation, in the manifest's order."""
+    return tuple(
+        Parameter(name, p.json_schema, REQUIRED if p.required else p.default, p.argument, p.description)
+        for name, p in spec.parameters.items()
+    )
 
 
 def flow_parameters(steps: Iterable[Step]) -> tuple[FlowParameter, ...]:

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from keyword import iskeyword
+from typing import TYPE_CHECKING, TypeAlias
 
 from pulpo.compile.flow import FlowDefinition
 from pulpo.compile.identifiers import RESERVED, RUNTIME, Names
 from pulpo.compile.imports import Import, statements
-from pulpo.compile.literals import annotation
-from pulpo.compile.modules import own_steps
+from pulpo.compile.literals import annotation, laid_out, one_a_line
+from pulpo.compile.modules import flow_key, own_steps
+from pulpo.compile.parameter_schema import parameter_texts
 from pulpo.manifest.model import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from pulpo.compile.flow import Argument, Step
+    from pulpo.compile.flow import Argument, FlowParameter, Step
     from pulpo.compile.modules import Layout, Module
+    from pulpo.compile.parameter_schema import ParameterText
     from pulpo.manifest.model import Manifest
 
 _PACKAGE = "run_cache.orchestration"
 _INDENT = 4
+#: What two parameters have in common that have one alias: the Python type, the schema, and its definitions, as JSON.
+_Meaning: TypeAlias = tuple[str, str, str]
 
 
 class Scope:
@@ -33,6 +40,7 @@ class Scope:
         self._manifest = manifest
         self._has_tasks = module.has_tasks
         self._any = False
+        self._annotated = False
         self._used: dict[tuple[str, str], None] = {}
         steps = [*own_steps(module.flows)]
         inside = {name for step in steps for name in argument_names(step)} if module.has_tasks else set()
@@ -46,6 +54,13 @@ class Scope:
             shadowing = inside if name == "call" else flow_parameters
             self._runtime[name] = name if name not in shadowing else names.add(f"pulpo_{name}", shadowing)
         self._local = self._locals(self._wanted(module, steps, flow_parameters), names)
+        self._aliases: dict[_Meaning, str] = {}
+        for flow in sorted(module.flows, key=flow_key):
+            texts = parameter_texts(flow)
+            for parameter in flow.parameters:
+                meaning = _meaning(parameter, texts[parameter.name])
+                if not texts[parameter.name].is_plain and meaning not in self._aliases:
+                    self._aliases[meaning] = names.add(_camel(parameter.name), flow_parameters)
 
     def _wanted(
         self, module: Module, steps: list[Step], flow_parameters: frozenset[str]
@@ -114,6 +129,24 @@ class Scope:
         """The type of a parameter."""
         return self._typed(annotation(schema, default))
 
+    def parameter(self, parameter: FlowParameter, text: ParameterText) -> str:
+        """The type of a flow's parameter: where Python's does not say all of its schema, the alias that does."""
+        return self.annotation(parameter.schema, parameter.default) if text.is_plain else self._aliases[_meaning(parameter, text)]
+
+    def aliases(self) -> tuple[str, ...]:
+        """The statements of all such aliases of the module, sorted by name."""
+        texts = []
+        for (kind, says, definitions), name in sorted(self._aliases.items(), key=lambda item: item[1]):
+            self._annotated = True
+            given = {**json.loads(says), **({"definitions": json.loads(definitions)} if definitions != "{}" else {})}
+            plain = {key: value for key, value in given.items() if key.isidentifier() and not iskeyword(key)}
+            words = [f"{key}={laid_out(value, 8, len(key) + 1)}" for key, value in sorted(plain.items())]
+            if others := {key: value for key, value in given.items() if key not in plain}:
+                words.append(f"**{laid_out(others, 8, 2)}")
+            call = f"{self.runtime('schema')}({one_a_line(words, 4)})"
+            texts.append(f"{name} = Annotated[{one_a_line([self._typed(kind), call], 0)}]")
+        return tuple(texts)
+
     def _typed(self, text: str) -> str:
         self._any = self._any or "Any" in text
         return text
@@ -148,7 +181,9 @@ class Scope:
 
     def standard(self, *, with_asyncio: bool) -> tuple[str, ...]:
         """Imports of the standard library."""
-        return (*(("import asyncio",) if with_asyncio else ()), *(("from typing import Any",) if self._any else ()))
+        typing = [*(("Annotated",) if self._annotated else ()), *(("Any",) if self._any else ())]
+        found = ["import asyncio"] if with_asyncio else []
+        return (*found, *([f"from typing import {', '.join(typing)}"] if typing else []))
 
     def frameworks(self) -> tuple[str, ...]:
         """Imports of Prefect and of Pulpo."""
@@ -170,6 +205,16 @@ def argument_names(step: Step) -> set[str]:
     """What the parameters of a step's task are called."""
     plain = {p.name for p in step.parameters if p.argument is None}
     return {*(a.name for a in step.arguments), *plain, *dict(step.parameter_objects)}
+
+
+def _meaning(parameter: FlowParameter, text: ParameterText) -> _Meaning:
+    kind = annotation(parameter.schema, parameter.default)
+    return kind, json.dumps(text.schema, sort_keys=True), json.dumps(text.definitions, sort_keys=True)
+
+
+def _camel(name: str) -> str:
+    """`fetch.late_after` as `FetchLateAfter`."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[._]+", name)) or "Value"
 
 
 def _split(entrypoint: str) -> tuple[str, str]:

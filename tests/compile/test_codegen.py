@@ -191,7 +191,9 @@ def projects(draw) -> Manifest:
     for name in data["models"]:
         if draw(st.booleans()):
             data["models"][name]["entrypoint"] = f"{draw(st.sampled_from(MODULES))}:{draw(st.sampled_from(['Job', 'run', name]))}"
-    data["flows"] = {"pipeline": {"description": draw(st.sampled_from(NASTY))}}
+    options = draw(st.dictionaries(st.sampled_from(["address", "n", "not a name", "class"]), st.sampled_from([*NASTY, {"n": 1}])))
+    runner = draw(st.sampled_from([{}, {"task_runner": "dask"}, {"task_runner": "ray", "task_runner_options": options}]))
+    data["flows"] = {"pipeline": {"description": draw(st.sampled_from(NASTY)), **runner}}
     found = relocked(Manifest.model_validate(data))
     assume(not any(d.severity.value == "error" for d in check_manifest(found)))
     return found
@@ -385,6 +387,20 @@ def test_long_names_are_laid_out_as_the_formatter_does(tmp_path, length):
     models = {name: {"entrypoint": f"{names['c']}.m:M{long}{name}"} for name in ("Ma", "Mb", "Mc", "Md")}
     found = texts(entries, models)
     assert ruff(written(tmp_path, found)) == ""
+
+
+def test_a_task_runner_stands_on_every_flow_that_it_holds_for():
+    """Prefect's flows inherit none."""
+    data = locked({"a.b.x": operation({}, "Ma"), "a.y": operation({}, "Mb"), "c.z": operation({}, "Mc")}).data()
+    data["flows"] = {
+        "a": {"task_runner": "dask", "task_runner_options": {"address": "${DASK}"}},
+        "a.b": {"task_runner_options": {"cluster_kwargs": {"n_workers": 2}}},
+    }
+    found = PrefectCodeGenerator(Manifest.model_validate(data)).generate_flows()
+    assert '@flow(\n    name="a",\n    task_runner=dask(address="${DASK}"),\n)' in found["a_flow.py"]
+    assert '@flow(\n    name="a.b",\n    task_runner=dask(cluster_kwargs={"n_workers": 2}),\n)' in found["a_flow.py"]
+    assert '@flow(name="c")' in found["c_flow.py"]
+    assert '@flow(name="pipeline")' in found["pipeline_flow.py"]
 
 
 def test_nothing_to_do_gives_no_flow():

@@ -4,14 +4,25 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 """
 
 import asyncio
+from typing import Annotated
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from pulpo.run.prefect import call, every, project, run, step
+from pulpo.run.prefect import call, every, run, schema, step
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from flights.models import AgeReport, Flight, HourReport, Plane, Weather, WeatherReport
     from flights.operations.delays import by_age, by_hour, by_weather
+
+LateAfter = Annotated[
+    int,
+    schema(
+        description="Minutes after schedule from which an arrival is late.",
+        exclusiveMinimum=0,
+        type="integer",
+    ),
+]
 
 
 @task(
@@ -45,7 +56,7 @@ async def delays_by_weather_task(flights: list[Flight], weather: list[Weather], 
 
 
 @flow(name="delays")
-async def delays_flow(late_after: int = 15, year: int = 2013) -> State[None]:
+async def delays_flow(late_after: LateAfter = 15, year: int = 2013) -> State[None]:
     return await run(
         step(delays_by_age_task, planes=every("prepare.planes"), year=year),
         step(

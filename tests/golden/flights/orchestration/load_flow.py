@@ -4,14 +4,26 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 """
 
 import asyncio
+from typing import Annotated
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from pulpo.run.prefect import call, project, run, step, subflow, worth_retrying
+from pulpo.run.prefect import call, run, schema, step, subflow, worth_retrying
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from flights.models import Airline, Airport, Flight, Plane, Weather
     from flights.operations.load import airlines, airports, ewr, jfk, lga, planes, weather
+
+Months = Annotated[
+    int,
+    schema(
+        description="How many months of the year to load, from January on.",
+        maximum=12,
+        minimum=1,
+        type="integer",
+    ),
+]
 
 
 @task(
@@ -57,7 +69,7 @@ async def load_flights_lga_task(months: int) -> list[Flight]:
 
 
 @flow(name="load.flights")
-async def load_flights_flow(months: int = 12) -> State[None]:
+async def load_flights_flow(months: Months = 12) -> State[None]:
     return await run(
         step(load_flights_ewr_task, months=months),
         step(load_flights_jfk_task, months=months),
@@ -123,7 +135,7 @@ async def load_weather_task(months: int) -> list[Weather]:
 
 
 @flow(name="load")
-async def load_flow(months: int = 12) -> State[None]:
+async def load_flow(months: Months = 12) -> State[None]:
     return await run(
         subflow(load_flights_flow, months=months),
         subflow(load_reference_flow),

@@ -4,20 +4,41 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 """
 
 import asyncio
+from typing import Annotated
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow
-from pulpo.run.prefect import every, keyed, previous, project, run, step, subflow
+from pulpo.run.prefect import every, keyed, previous, run, schema, step, subflow
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from run_cache.orchestration.delays_flow import delays_flow
     from run_cache.orchestration.load_flow import load_flow
     from run_cache.orchestration.prepare_flow import prepare_flow
     from run_cache.orchestration.reports_flow import reports_flow
     from run_cache.orchestration.standalones import check_totals_task, headline_task
 
+LateAfter = Annotated[
+    int,
+    schema(
+        description="Minutes after schedule from which an arrival is late.",
+        exclusiveMinimum=0,
+        type="integer",
+    ),
+]
+
+Months = Annotated[
+    int,
+    schema(
+        description="How many months of the year to load, from January on.",
+        maximum=12,
+        minimum=1,
+        type="integer",
+    ),
+]
+
 
 @flow(name="pipeline")
-async def pipeline_flow(late_after: int = 15, months: int = 12, year: int = 2013) -> State[None]:
+async def pipeline_flow(late_after: LateAfter = 15, months: Months = 12, year: int = 2013) -> State[None]:
     return await run(
         subflow(load_flow, months=months),
         subflow(prepare_flow, late_after=late_after),

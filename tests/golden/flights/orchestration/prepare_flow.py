@@ -4,15 +4,26 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 """
 
 import asyncio
+from typing import Annotated
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from pulpo.run.prefect import call, every, project, run, step
+from pulpo.run.prefect import call, every, run, schema, step
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from flights.models import Flight, Plane, Weather
     from flights.operations.prepare import planes as prepare_planes
     from flights.operations.prepare import weather
+
+LateAfter = Annotated[
+    int,
+    schema(
+        description="Minutes after schedule from which an arrival is late.",
+        exclusiveMinimum=0,
+        type="integer",
+    ),
+]
 
 
 @task(
@@ -36,7 +47,7 @@ async def prepare_weather_task(observations: list[Weather]) -> list[Weather]:
 
 
 @flow(name="prepare")
-async def prepare_flow(late_after: int = 15) -> State[None]:
+async def prepare_flow(late_after: LateAfter = 15) -> State[None]:
     return await run(
         step(
             prepare_planes_task,

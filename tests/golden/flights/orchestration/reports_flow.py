@@ -4,16 +4,27 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 """
 
 import asyncio
+from typing import Annotated
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from pulpo.run.prefect import call, each, every, project, run, step
+from pulpo.run.prefect import call, each, every, run, schema, step
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from flights.models import Airline, Airport, CarrierDay, CarrierReport, DayReport, Flight, RouteReport, RouteTotal
     from flights.operations.reports import carrier, tally
     from flights.operations.reports import days as reports_days
     from flights.operations.reports import routes as reports_routes
+
+LateAfter = Annotated[
+    int,
+    schema(
+        description="Minutes after schedule from which an arrival is late.",
+        exclusiveMinimum=0,
+        type="integer",
+    ),
+]
 
 
 @task(
@@ -60,7 +71,7 @@ async def reports_routes_task(routes: list[RouteTotal], airports: list[Airport])
 
 
 @flow(name="reports")
-async def reports_flow(late_after: int = 15) -> State[None]:
+async def reports_flow(late_after: LateAfter = 15) -> State[None]:
     return await run(
         step(
             reports_tally_task,

@@ -3,11 +3,12 @@
 Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and compile again.
 """
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from pulpo.run.prefect import call, every, keyed, previous, project, run, step
+from pulpo.run.prefect import call, every, keyed, previous, run, step
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from flights.models import CarrierDay, CarrierReport, DayReport, Flight, Headline, HourReport, SourceTotal
     from flights.operations.summary import check_totals, headline
 

@@ -5,10 +5,11 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 
 import asyncio
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow
-from pulpo.run.prefect import every, project, run, step, subflow
+from pulpo.run.prefect import every, run, step, subflow
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from run_cache.orchestration.parsing_flow import parsing_flow
     from run_cache.orchestration.scraping_flow import scraping_flow
     from run_cache.orchestration.standalones import validate_task

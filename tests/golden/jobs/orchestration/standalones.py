@@ -5,11 +5,12 @@ Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and 
 
 import asyncio
 
+import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from pulpo.run.prefect import call, every, project, run, step
+from pulpo.run.prefect import call, every, run, step
 
-with project(__file__):
+with pulpo.run.prefect.project(__file__):
     from jobs.models import CleanedJobs
     from jobs.operations import validate
 
