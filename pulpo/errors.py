@@ -4,6 +4,7 @@ PulpoError
 ├── UsageError           the command or call makes no sense, or could not start (exit 2)
 ├── DiagnosticsError     problems were found in declarations or in the manifest (exit 1)
 ├── RunError             a run could not start, or did not complete (exit 1)
+├── ApplyError           the world could not be brought in line with the manifest (exit 1)
 └── StoreError           the store refused (see `pulpo.store.base` for its kinds)
 
 A message says what happened, with the value last; `hint` says what to do about it. Only `pulpo.cli` prints them.
@@ -46,3 +47,7 @@ class DiagnosticsError(PulpoError):
 
 class RunError(PulpoError):
     """A run could not start, or did not complete."""
+
+
+class ApplyError(PulpoError):
+    """The world could not be brought in line with the manifest, or not all of it."""

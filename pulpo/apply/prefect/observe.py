@@ -1,0 +1,116 @@
+"""What is in Prefect of a project, read in a handful of requests whatever the number of flows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pulpo.apply.prefect.state import LiveDeployment, LiveSchedule, Observed
+from pulpo.apply.prefect.wire import live_fields, project_tag
+from pulpo.errors import ApplyError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pulpo.apply.prefect.api import Api
+    from pulpo.compile.deployment import Deployment
+
+#: How many names or ids one filter has; an answer then needs no second page at Prefect's limit of 200.
+_CHUNK = 100
+_TRIES = 10
+
+
+async def observe(api: Api, desired: Sequence[Deployment], *, project: str) -> Observed:
+    """All deployments that carry the project's tag, or a desired deployment's name; the desired flows, and work pools.
+
+    Raises:
+        ApplyError: Other programs change Prefect faster than it can be read, or it can't be reached.
+    """
+    names = sorted({d.name for d in desired})
+    deployments, flows, pools = await asyncio.gather(
+        _deployments(api, project, names),
+        _flows(api, "name", {d.flow for d in desired}),
+        _pools(api, {d.work_pool.name for d in desired}),
+    )
+    # Those that left the manifest.
+    flows |= await _flows(api, "id", {d["flow_id"] for d in deployments} - set(flows.values()))
+    default_queues = frozenset(pool["default_queue_id"] for pool in pools)
+    flow_names = {flow_id: name for name, flow_id in flows.items()}
+    return Observed(
+        tuple(
+            sorted(
+                # A flow that was deleted since has taken its deployments with it.
+                (_deployment(d, flow_names[d["flow_id"]], default_queues) for d in deployments if d["flow_id"] in flow_names),
+                key=lambda d: d.full_name,
+            )
+        ),
+        {pool["name"]: pool["type"] for pool in pools},
+        flows,
+    )
+
+
+async def _deployments(api: Api, project: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    where = {"operator": "or_", "tags": {"all_": [project_tag(project)]}, "name": {"any_": list(names)}}
+    return await _all_pages(api, "/deployments/paginate", {"deployments": where, "sort": "CREATED_DESC"})
+
+
+async def _flows(api: Api, key: str, values: Collection[str]) -> dict[str, str]:
+    """The ids of flows by name."""
+    chunks = [
+        await _all_pages(api, "/flows/paginate", {"flows": {key: {"any_": list(chunk)}}}) for chunk in _chunks(sorted(values))
+    ]
+    return {flow["name"]: flow["id"] for chunk in chunks for flow in chunk}
+
+
+async def _pools(api: Api, names: Collection[str]) -> list[dict[str, Any]]:
+    chunks = [
+        await api.request("POST", "/work_pools/filter", {"work_pools": {"name": {"any_": list(chunk)}}})
+        for chunk in _chunks(sorted(names))
+    ]
+    return [pool for chunk in chunks for pool in chunk]
+
+
+async def _all_pages(api: Api, path: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What all pages hold, each thing once.
+
+    Pages are cut anew with each request: where somebody adds or removes something meanwhile, one thing may be on two pages and
+    another on none. So they are read again until there are as many as Prefect counts.
+    """
+    for _ in range(_TRIES):
+        found: dict[str, dict[str, Any]] = {}
+        page, pages, count = 0, 1, 0
+        while page < pages:
+            page += 1
+            answer = await api.request("POST", path, {**query, "page": page})
+            pages, count = answer["pages"], answer["count"]
+            found |= {item["id"]: item for item in answer["results"]}
+        if len(found) == count:
+            return list(found.values())
+    raise ApplyError("Prefect was changed while it was read, time and again", hint="run it again when the others are done")
+
+
+def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))
+
+
+def _deployment(data: Mapping[str, Any], flow: str, default_queues: frozenset[str]) -> LiveDeployment:
+    return LiveDeployment(
+        data["id"],
+        flow,
+        data["name"],
+        live_fields(data, default_queues),
+        tuple(data["tags"]),
+        bool(data["paused"]),
+        tuple(map(_schedule, data["schedules"])),
+    )
+
+
+def _schedule(data: Mapping[str, Any]) -> LiveSchedule:
+    return LiveSchedule(
+        data["id"],
+        data.get("slug"),
+        data["active"],
+        data["schedule"],
+        data.get("parameters") or {},
+        data.get("max_scheduled_runs"),
+    )
