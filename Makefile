@@ -16,7 +16,7 @@ help: ## this list
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[beanie,prefect]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[beanie,dask,prefect]" --group dev
 	@touch $@
 
 $(NODE): tests/node/package-lock.json

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulpo.declare.registry import REGISTRY
+from tests.prefect_server import prefect_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,13 @@ def write(tmp_path: Path):
         return path
 
     return _write
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory):
+    """The environment of processes that use a real Prefect server: one for all tests of a process (with xdist: of a worker)."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as environment:
+        yield environment
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -39,7 +39,21 @@ def test_the_names_asked_for_have_their_methods():
         OrchestrationCompiler: ("compile",),
         SyncAsyncDetector: ("is_async", "wrap_if_sync", "detect_and_wrap"),
         PrefectCodeGenerator: ("generate_flows", "generate_flow", "generate_task"),
-        pulpo.CLI: ("lock", "check", "compile", "graph", "run", "runs", "runs_show", "operations", "models", "flows", "schema"),
+        pulpo.CLI: (
+            "lock",
+            "check",
+            "compile",
+            "graph",
+            "run",
+            "runs",
+            "runs_show",
+            "operations",
+            "models",
+            "flows",
+            "schema",
+            "prefect_deploy",
+            "prefect_run",
+        ),
     }.items():
         assert [method for method in methods if not callable(getattr(cls, method, None))] == []
 

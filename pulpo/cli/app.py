@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Literal, NoReturn, overload
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pulpo.apply.change import Change
+    from pulpo.cli.deploying import DeployResult, FlowRunResult
     from pulpo.codes.pages import Page
     from pulpo.compile.artifacts import Changes
+    from pulpo.compile.codegen import PrefectCodeGenerator
     from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
     from pulpo.graph.render import GraphFormat
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from pulpo.manifest.model import EnvironmentSpec, Manifest, ModelSpec, OperationSpec
     from pulpo.manifest.service import ServiceSpec
     from pulpo.manifest.yaml_read import Document
+    from pulpo.run.prefect.deployed import Line
     from pulpo.run.record import RunRecord
+    from pulpo.run.start import Parameters
     from pulpo.settings import Project
 
 
@@ -173,6 +178,12 @@ class CLI:
             UsageError: A file that `compile` did not make is in the way, or nothing can be written.
         """
         from pulpo.compile.artifacts import artifacts, write
+
+        _, _, generator = self._generator()
+        return write(self.project.cache, artifacts(generator, environment=self.project.environment), check=check)
+
+    def _generator(self) -> tuple[Manifest, Document, PrefectCodeGenerator]:
+        """The lock, if it has no errors, and what makes Prefect code of it."""
         from pulpo.compile.codegen import PrefectCodeGenerator
         from pulpo.diagnostics import errors
         from pulpo.errors import DiagnosticsError
@@ -181,7 +192,50 @@ class CLI:
         manifest, document = self._lock()
         if found := errors(check_manifest(manifest)):
             raise DiagnosticsError([d.located(document.locate) for d in found])
-        return write(self.project.cache, artifacts(PrefectCodeGenerator(manifest)), check=check)
+        return manifest, document, PrefectCodeGenerator(manifest)
+
+    def prefect_deploy(
+        self, flow: str | None = None, *, check: bool = False, on_change: Callable[[Change], None] = lambda _: None
+    ) -> DeployResult:
+        """Make the flows as `compile` does, and their deployments on the Prefect server, or that of one flow, as the lock says.
+
+        With `check` nothing is changed, and no file written. `on_change` is told of each change when it is made.
+
+        Raises:
+            DiagnosticsError: The lock has problems, or variables are not set that it refers to.
+            UsageError: There is no such flow, no server, or it can't be used.
+        """
+        from pulpo.cli.deploying import deploy_flows
+        from pulpo.compile.artifacts import artifacts, write
+
+        manifest, document, generator = self._generator()
+        if not check:
+            write(self.project.cache, artifacts(generator, environment=self.project.environment))
+        return deploy_flows(self.project, manifest, document, generator, flow, check=check, on_change=on_change)
+
+    def prefect_run(
+        self,
+        flow: str,
+        parameters: Parameters | None = None,
+        *,
+        watch: bool = False,
+        on_start: Callable[[FlowRunResult, str | None], None] = lambda *_: None,
+        on_line: Callable[[Line], None] = lambda _: None,
+    ) -> FlowRunResult:
+        """Ask the Prefect server for a run of a deployed flow, which a worker makes; wait for its end if `watch`.
+
+        `on_start` is told of the run that was made, and of its work pool if no worker is online in it; `on_line` of what a run
+        that is watched says.
+
+        Raises:
+            DiagnosticsError: The lock has problems, or variables are not set that it refers to.
+            UsageError: There is no such flow, it is not deployed, parameters are unknown or missing, or the server can't be used.
+        """
+        from pulpo.cli.deploying import run_deployed
+
+        return run_deployed(
+            self.project, *self._generator(), flow, parameters or {}, watch=watch, on_start=on_start, on_line=on_line
+        )
 
     def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import json
 import os
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pulpo.errors import DiagnosticsError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from pulpo.compile.flow import FlowDefinition
     from pulpo.manifest.model import Manifest
@@ -79,17 +81,30 @@ def _engine(name: str, manifest: Manifest, project: Project, talk: Callable[[str
         return execute
     if name != PREFECT:
         raise UsageError(f"there is no such engine: {name}", hint=f"the engines are {INLINE} and {PREFECT}")
+    with importing_prefect():
+        from pulpo.run.prefect.launch import PrefectEngine
+
+    return PrefectEngine(manifest, project.cache, environment=project.environment, talk=talk or (lambda _: None)).execute
+
+
+@contextlib.contextmanager
+def importing_prefect() -> Iterator[None]:
+    """Within it what needs Prefect is imported.
+
+    Raises:
+        UsageError: It, or something that it needs, is not installed, or its settings can't be read.
+    """
     # What goes on is told by Pulpo; Prefect's own log goes to its server.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     try:
-        from pulpo.run.prefect.launch import PrefectEngine
+        importlib.import_module("pulpo.run.prefect")  # first: it keeps Prefect from reporting anything
+        yield
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"the engine prefect needs Prefect, of which this is not installed: {error.name}",
-            hint="pip install 'pulpocore[prefect]'",
+            f"this needs Prefect, of which this is not installed: {error.name}", hint="pip install 'pulpocore[prefect]'"
         ) from error
-
-    return PrefectEngine(manifest, project.cache, talk=talk or (lambda _: None)).execute
+    except ValueError as error:  # read when it is imported
+        raise UsageError(f"Prefect's settings can't be read: {error}", hint="`prefect config view` shows them") from error
 
 
 def list_runs(project: Project, limit: int) -> list[RunRecord]:

@@ -70,6 +70,11 @@ class Caller(NamedTuple):
     ending: threading.Event
 
     @property
+    def at_once(self) -> int | None:
+        """As many calls as there are threads, or as async calls usually are made."""
+        return None
+
+    @property
     def on_loop(self) -> bool:
         """Whether calls are made from the event loop; else `call_here` makes them in a thread."""
         return self.function.is_async or self.function.settings.timeout is not None
@@ -168,6 +173,11 @@ class Calling(Protocol):
     @property
     def stop(self) -> threading.Event:
         """Set when the results are not needed any more."""
+        ...
+
+    @property
+    def at_once(self) -> int | None:
+        """How many calls of a mapped step are made at the same time where `concurrency` is unset; None for the usual number."""
         ...
 
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:

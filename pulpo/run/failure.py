@@ -28,6 +28,15 @@ _PULPO = str(Path(__file__).resolve().parent.parent)
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+class FarError(PulpoError):
+    """An exception of another process, in words."""
+
+    def __init__(self, said: str, more: str) -> None:
+        """What `describe` says of the exception, and what `explain` says beyond that."""
+        super().__init__(said)
+        self.more = more
+
+
 def describe(error: BaseException) -> str:
     """The exception in one go, as `ValueError: no such page`; the bare message of Pulpo's own errors.
 
@@ -48,7 +57,7 @@ def explain(error: BaseException, where: str = "") -> str:
     """
     brackets = f" ({printable(where)})" if where else ""
     if isinstance(error, PulpoError):
-        return describe(error) + brackets
+        return describe(error) + brackets + (error.more if isinstance(error, FarError) else "")
     lines = [describe(error) + brackets, *_inner(error), *_frames(error.__traceback__)]
     seen, cause = {id(error)}, error.__cause__
     while cause is not None and id(cause) not in seen and len(seen) <= _INNER:

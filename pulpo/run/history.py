@@ -17,11 +17,14 @@ _PAGE = 1_000
 NO_RUNS = "`pulpo run pipeline` makes one"
 
 
-async def list_runs(store: Store, *, flow: str | None = None, state: State | None = None, limit: int = 50) -> list[RunRecord]:
-    """The latest runs, newest first, without their steps."""
+async def list_runs(
+    store: Store, *, flow: str | None = None, state: State | None = None, flow_run: str | None = None, limit: int = 50
+) -> list[RunRecord]:
+    """The latest runs, newest first, without their steps; `flow_run` is Prefect's id of one, which may have been retried."""
     stored = State.RUNNING if state is State.CRASHED else state
     where = [Condition("flow", "eq", flow)] if flow else []
     where += [Condition("state", "eq", stored.value)] if stored else []
+    where += [Condition("flow_run", "eq", flow_run)] if flow_run else []
     found: list[RunRecord] = []
     async for record in every(store, RUNS, where, sort=(Sort("id", descending=True),), page=min(limit, _PAGE)):
         run = RunRecord.of(record)

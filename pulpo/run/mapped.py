@@ -79,6 +79,8 @@ class Calls:
         workers = min(settings.concurrency or (ASYNC_CALLS if is_async else default_size()), len(self.records))
         threads = Threads(max(1, workers))
         caller = make_caller(threads)
+        if caller.at_once is not None and settings.concurrency is None:
+            workers = min(caller.at_once, len(self.records))
         self._shared = self.intake.values()
         await caller.on_begin()
         pending = iter(range(len(self.records)))

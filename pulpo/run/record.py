@@ -67,7 +67,9 @@ class Process:
         if self.host != socket.gethostname():
             return False
         try:
-            return bool(psutil.Process(self.pid).create_time() != self.created)
+            process = psutil.Process(self.pid)
+            # A killed one stays a zombie for as long as its parent does not ask: in a container without an init, for ever.
+            return bool(process.create_time() != self.created) or process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
@@ -156,6 +158,8 @@ class RunRecord:
     #: All errors, one paragraph a failed step, in the order of the flow.
     error: str | None = None
     engine: str = "inline"
+    #: The id of Prefect's flow run, on the engine `prefect`.
+    flow_run: str | None = None
     resumed_from: str | None = None
     #: The first run of a chain of resumed ones (itself where it resumed none): ids of records without a key derive from it.
     root: str = ""
@@ -183,6 +187,7 @@ class RunRecord:
             "inputs": json.dumps(dict(self.inputs), sort_keys=True),
             "error": self.error,
             "engine": self.engine,
+            "flow_run": self.flow_run,
             "resumed_from": self.resumed_from,
             "root": self.root,
             "selection": None if self.selection is None else list(self.selection),
@@ -196,7 +201,7 @@ class RunRecord:
     def of(cls, record: Record) -> Self:
         """From what is stored; a run that says `running` although its process is gone is `crashed`."""
         data = record.data
-        values = {name: data[name] for name in cls.__dataclass_fields__ if name not in ("id", "steps")}
+        values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         process = Process(**data["process"]) if data["process"] else None
         state = State(data["state"])
         if state is State.RUNNING and process is not None and process.is_gone():

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Shell
 
-FILES = ["graph.mmd", "parsing_flow.py", "pipeline_flow.py", "scraping_flow.py", "standalones.py"]
+FILES = ["graph.mmd", "parsing_flow.py", "pipeline_flow.py", "prefect.yaml", "scraping_flow.py", "standalones.py"]
 
 
 def made(shell: Shell):
@@ -30,7 +30,7 @@ def edit(shell: Shell, old: str, new: str) -> None:
 def test_it_says_what_it_wrote_and_the_second_time_that_nothing_changed(jobs):
     first = jobs("compile")
     assert first.out == ""
-    assert first.err == "".join(f"  {name}\n" for name in FILES) + "run_cache/orchestration: 5 files written\n"
+    assert first.err == "".join(f"  {name}\n" for name in FILES) + "run_cache/orchestration: 6 files written\n"
     before = {name: (made(jobs) / name).stat().st_mtime_ns for name in FILES}
     assert jobs("compile").err == "run_cache/orchestration: nothing changed\n"
     assert {name: (made(jobs) / name).stat().st_mtime_ns for name in FILES} == before
@@ -108,7 +108,7 @@ def test_an_environment_says_otherwise(jobs):
         lock.write("environments:\n  staging:\n    operations:\n      scraping.merge:\n        retries: 7\n")
     jobs("compile")
     assert "retries=7" not in (made(jobs) / "scraping_flow.py").read_text()
-    assert jobs("--env", "staging", "compile").err.startswith("  scraping_flow.py\n")
+    assert jobs("--env", "staging", "compile").err.startswith("  prefect.yaml\n  scraping_flow.py\n")
     assert "retries=7" in (made(jobs) / "scraping_flow.py").read_text()
 
 

@@ -8,7 +8,7 @@ from tests.cli.conftest import ROOT, Shell
 
 COMMANDS = [
     *("lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
-    *("compile", "schema", "merge"),
+    *("compile", "schema", "merge", "prefect deploy", "prefect run"),
 ]
 
 

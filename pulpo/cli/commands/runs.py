@@ -66,6 +66,8 @@ def print_run(output: Output, run: RunRecord, *, as_json: bool) -> None:
     done = sum(s.state.value in ("completed", "reused") for s in run.steps)
     took = f" in {_took(run)}" if run.finished else ""
     output.data(f"\nrun {run.id} of {run.flow}: {run.state}{took}, {done} of {counted(len(run.steps), 'operation')}")
+    if run.flow_run:
+        output.data(f"flow run {run.flow_run} of Prefect")
     if run.error:
         output.data(f"\n{run.error}")
     if run.state.value in ("failed", "cancelled", "crashed"):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-# Before Prefect is imported, which reads them once (a generated script has imported it already: see `project`). Nothing is
-# reported to anybody; a value that somebody set is left alone.
+# Before Prefect is imported, which reads them then: generated text imports this package first. Nothing is reported to anybody; a
+# value that somebody set is left alone.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 # Prefect's own limit of 20 s is too short for the first start of its temporary server on a busy machine.
@@ -17,7 +17,24 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 from pulpo.run.prefect.engine import run
 from pulpo.run.prefect.project import project
+from pulpo.run.prefect.schemas import schema
+from pulpo.run.prefect.task_runners import dask, ray
 from pulpo.run.prefect.tasks import call, worth_retrying
 from pulpo.run.prefect.wiring import each, every, keyed, one, previous, step, subflow
 
-__all__ = ["call", "each", "every", "keyed", "one", "previous", "project", "run", "step", "subflow", "worth_retrying"]
+__all__ = [
+    "call",
+    "dask",
+    "each",
+    "every",
+    "keyed",
+    "one",
+    "previous",
+    "project",
+    "ray",
+    "run",
+    "schema",
+    "step",
+    "subflow",
+    "worth_retrying",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from prefect import Flow, State
@@ -17,7 +18,8 @@ from pulpo.run.call import Caller, Calling, forget_cancellation
 from pulpo.run.failure import describe
 from pulpo.run.inline import carry_out
 from pulpo.run.prefect.plans import Planned, planned
-from pulpo.run.prefect.tasks import TaskCaller
+from pulpo.run.prefect.task_runners import enter_flow
+from pulpo.run.prefect.tasks import TaskCaller, show
 from pulpo.run.prefect.text import Text, being_read, read
 from pulpo.run.prefect.wiring import Member
 from pulpo.run.record import State as Stands
@@ -40,6 +42,7 @@ async def run(*members: Member) -> State[Any]:
     if being_read(members):
         return Completed()
     current = _RUN.get()
+    enter_flow()
     try:
         if current is not None:
             listen()
@@ -57,6 +60,7 @@ async def _outermost(members: Sequence[Member]) -> State[Any]:
     if context is None or context.flow is None:
         raise RuntimeError("run() is the body of a flow")
     text = await read(members)
+    text.runners[context.flow.name] = context.flow.task_runner
     async with planned(context.flow, dict(context.parameters or {}), text) as this:
         listen()
         steps: list[PrefectSteps] = []
@@ -149,7 +153,7 @@ class PrefectSteps(Steps):
         return TaskCaller(
             caller,
             self._text.steps[operation],
-            edges=lambda: [self._states[name] for name in after if name in self._states],
+            edges=lambda: {name: self._states[name] for name in after if name in self._states},
             note=lambda state: self._states.__setitem__(operation, state),
         )
 
@@ -167,11 +171,25 @@ class PrefectSteps(Steps):
 
     async def _step(self, live: Live) -> None:
         operation = live.step.operation
-        if operation in self._reused:
-            return
-        await self._turns[operation].wait()
+        if operation not in self._reused:
+            await self._turns[operation].wait()
         if live.state is Stands.PENDING and not self._ending.is_set() and not _failed(self._over):
             await self._carry_out(live)
+        if not self._ending.is_set() and not _failed(self._over):
+            await self._show(live)
+
+    async def _show(self, live: Live) -> None:
+        """A task run for a step that was not called, so that Prefect shows it."""
+        if live.state is Stands.REUSED:
+            state: Callable[[], State[Any]] = partial(Completed, name="Cached", message=f"reused from {live.result.reused_from}")
+        elif live.state is Stands.SKIPPED:
+            state = partial(Completed if live.tolerated else Cancelled, name="Skipped", message=live.error)
+        else:
+            return
+        try:
+            await show(self._text.steps[live.step.operation], state)
+        except Exception as error:  # noqa: BLE001 - whatever it is, Prefect's server refuses or is gone
+            self._break_off(RunError(f"Prefect could not show {live.step.operation}: {describe(error)}"))
 
     async def _subflow(self, flow: Flow[..., Any], member: Member) -> None:
         """Runs a subflow; they start one after the other.

@@ -28,6 +28,8 @@ from pulpo.run.inputs import InputChoice
 from pulpo.run.plan import Asked, Plan, prepare
 from pulpo.run.prefect.plans import ENGINE, LAUNCHED, Planned
 from pulpo.run.prefect.project import NO_SERVER, has_server
+from pulpo.run.prefect.server import connected
+from pulpo.run.prefect.task_runners import check
 from pulpo.run.prefect.text import home_of
 from pulpo.run.record import RunRecord, State
 from pulpo.store.base import Store
@@ -39,8 +41,16 @@ TOP = "run_cache"
 class PrefectEngine:
     """Runs flows of one project; what `pulpo compile` makes is made first, in the directory `cache`."""
 
-    def __init__(self, manifest: Manifest, cache: Path, *, talk: Callable[[str], None] = lambda _: None) -> None:
-        """`talk` is told that there is a wait for a server."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        cache: Path,
+        *,
+        environment: str | None = None,
+        talk: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`environment` is the one that is merged into the manifest, if one; `talk` is told that there is a wait for a server."""
+        self._environment = environment
         self._manifest = manifest
         self._cache = cache
         self._compiler = OrchestrationCompiler(manifest)
@@ -65,15 +75,26 @@ class PrefectEngine:
         Raises:
             UsageError: Also where the text can't be written or imported.
         """
+        with connected(self._manifest):
+            return await self._execute(
+                flow, Asked(parameters or {}, inputs or {}), store, on_event, models=models, selection=selection, resume=resume
+            )
+
+    async def _execute(
+        self,
+        flow: FlowDefinition,
+        asked: Asked,
+        store: Store,
+        on_event: Listener | None,
+        **settings: Any,
+    ) -> RunRecord:
         home = home_of(flow, self._compiler)
         generator = PrefectCodeGenerator(self._manifest, self._compiler)
-        write(self._cache, artifacts(generator))
+        write(self._cache, artifacts(generator, environment=self._environment))
+        check(self._manifest.flows, flow.operations)
         found = _flow(generator.entrypoint(home))
-        asked = Asked(parameters or {}, inputs or {})
         with rare_collections():
-            plan = await prepare(
-                flow, asked, models=models, store=store, selection=selection, resume=resume, engine=ENGINE, on_event=on_event
-            )
+            plan = await prepare(flow, asked, store=store, engine=ENGINE, on_event=on_event, **settings)
             this = Planned(plan, store, self._compiler, on_event)
             if not has_server():
                 self._talk(NO_SERVER)
@@ -118,7 +139,7 @@ async def _launch(flow: Flow[..., Any], parameters: Mapping[str, object], this: 
 def _unreachable(error: Exception) -> UsageError:
     url = PREFECT_API_URL.value()
     where = f"the Prefect server at {url}" if url else "Prefect's own server"
-    return UsageError(f"{where} can't be used: {describe(error)}", hint="start it, or unset PREFECT_API_URL")
+    return UsageError(f"{where} can't be used: {describe(error)}", hint="start it, or take away what names it")
 
 
 def _flow(entrypoint: str) -> Flow[..., Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect import Flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 
 from pulpo.compile.flow import REQUIRED, FlowDefinition
 from pulpo.compile.identifiers import parameter_names
@@ -17,14 +20,16 @@ from pulpo.compile.orchestration import OrchestrationCompiler
 from pulpo.manifest.load import load
 from pulpo.run.collector import rare_collections
 from pulpo.run.events import Listener
+from pulpo.run.history import list_runs
 from pulpo.run.plan import Asked, Plan, prepare
 from pulpo.run.prefect.project import root_of
 from pulpo.run.prefect.text import Text, check
-from pulpo.run.record import RunRecord
+from pulpo.run.record import RUNS, RunRecord, State
 from pulpo.run.signals import ended_like_interrupted
 from pulpo.settings import Project
-from pulpo.store.base import Store
+from pulpo.store.base import Record, Store
 from pulpo.store.sqlite import SqliteStore
+from pulpo.store.values import now
 
 ENGINE = "prefect"
 
@@ -52,9 +57,12 @@ async def planned(flow: Flow[..., Any], parameters: Mapping[str, object], text: 
     Raises:
         PulpoError: It can't start.
     """
+    context = FlowRunContext.get()
+    flow_run = context.flow_run if context else None
     launched = LAUNCHED.get()
     if launched is not None:
         check(flow.name, text, launched.compiler)
+        launched.plan = _shown_by(flow_run, launched.plan)
         yield launched
         return
     project = Project(root_of(flow.fn.__code__.co_filename), environment=os.environ.get("PULPO_ENV") or None)
@@ -65,8 +73,28 @@ async def planned(flow: Flow[..., Any], parameters: Mapping[str, object], text: 
     async with SqliteStore(project.store_path) as store:
         with ended_like_interrupted(), rare_collections():
             asked = Asked(_asked(definition, parameters), {})
-            plan = await prepare(definition, asked, models=manifest.models, store=store, engine=ENGINE)
-            yield Planned(plan, store, compiler)
+            resume = await _tried_before(store, flow_run)
+            plan = await prepare(definition, asked, models=manifest.models, store=store, resume=resume, engine=ENGINE)
+            yield Planned(_shown_by(flow_run, plan), store, compiler)
+
+
+def _shown_by(flow_run: FlowRun | None, plan: Plan) -> Plan:
+    """The plan, its run with the id of Prefect's."""
+    return plan if flow_run is None else replace(plan, record=replace(plan.record, flow_run=str(flow_run.id)))
+
+
+async def _tried_before(store: Store, flow_run: FlowRun | None) -> str | None:
+    """The run to go on with where Prefect starts a flow run again: retried by somebody, or its worker is gone."""
+    if flow_run is None or flow_run.run_count < 2:  # noqa: PLR2004 - this try is the first
+        return None
+    runs = await list_runs(store, flow_run=str(flow_run.id), limit=1)
+    if not runs:
+        return None
+    if runs[0].state is State.RUNNING and runs[0].process and runs[0].process.host != socket.gethostname():
+        # Nothing is known of another machine's processes, but Prefect gave the flow run up there before it gave it to us.
+        over = replace(runs[0], state=State.FAILED, finished=now(), error="Prefect started the flow run again elsewhere")
+        await store.upsert_many(RUNS, [Record(over.id, over.data(), run=over.id)])
+    return runs[0].id
 
 
 def _asked(flow: FlowDefinition, given: Mapping[str, object]) -> dict[str, object]:

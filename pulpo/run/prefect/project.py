@@ -6,23 +6,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_SERVER_ANALYTICS_ENABLED,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
-    temporary_settings,
-)
+from prefect.exceptions import CancelledRun, FailedRun
+from prefect.settings import PREFECT_API_URL
 
 from pulpo.declare.discover import add_to_path
-from pulpo.errors import UsageError
+from pulpo.errors import PulpoError, UsageError
 from pulpo.settings import LOCK_NAME
-
-#: For a script, which has imported Prefect, and so had the environment read, before this package could say anything there:
-#: Prefect's limit of 20 s for the start of its own server is too short on a busy machine, and that server reports nothing.
-_OWN_SERVER = {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120, PREFECT_SERVER_ANALYTICS_ENABLED: False}
-#: What holds until the process ends.
-_SETTINGS = contextlib.ExitStack()
 
 NO_SERVER = "no Prefect server is configured: Prefect starts one of its own for this run, which takes up to half a minute"
 
@@ -36,16 +27,27 @@ def has_server() -> bool:
 def project(file: str) -> Iterator[None]:
     """Within it the project's modules can be imported, by a generated file that gives its `__file__`.
 
-    A file that is run as a script says on stderr if it has to wait for a server of its own.
+    A file that is run as a script says on stderr if it has to wait for a server of its own, and why a run failed.
 
     Raises:
         UsageError: The file lies in no project.
     """
     add_to_path(root_of(file))
-    if _is_script(file) and not has_server():
-        sys.stderr.write(f"{NO_SERVER}\n")
-        _SETTINGS.enter_context(temporary_settings(_OWN_SERVER))
+    if _is_script(file):
+        sys.excepthook = _say
+        if not has_server():
+            sys.stderr.write(f"{NO_SERVER}\n")
     yield
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends a script: what went wrong with the run in words, of anything else the traceback."""
+    if isinstance(error, PulpoError | FailedRun | CancelledRun):
+        sys.stderr.write(f"error: {error}\n")
+        if isinstance(error, PulpoError) and error.hint:
+            sys.stderr.write(f"  hint: {error.hint}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def root_of(file: str) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
-import anyio
 from prefect import State, Task
 from prefect.utilities.annotations import quote
 
@@ -19,8 +19,10 @@ from pulpo.compile.flow import Settings
 from pulpo.errors import RunError
 from pulpo.run.call import Caller, OnBegin, Outcome, Values, forget_cancellation
 from pulpo.run.failure import describe
+from pulpo.run.prefect.elsewhere import CALLS_ELSEWHERE, OperationError, call_elsewhere, time_is_up
+from pulpo.run.prefect.task_runners import CLUSTER
 from pulpo.run.prefect.wiring import Member
-from pulpo.run.threads import CallTimeoutError
+from pulpo.run.threads import CallTimeoutError, Threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,19 +38,27 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     In a run what comes back is checked and kept for those that take it, and None is returned: Prefect would keep it until the
     flow ends. A task that is called by itself returns what the function does.
     """
+    shown = _SHOWN.get()
+    if shown is not None:
+        return shown()
     current = _CALL.get()
     if current is not None:
         await current.attempt(function)
         return None
     if inspect.iscoroutinefunction(function):
         return await function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)
+    threads = Threads(1)  # not the loop's own, which waits for calls that took too long
+    try:
+        return await threads.call(functools.partial(function, *args, **kwargs))
+    finally:
+        threads.close()
 
 
 def worth_retrying(task: Task[..., Any], run: object, state: State[Any]) -> bool:  # noqa: ARG001 - what Prefect calls it with
     """Whether a task that failed is tried again: not where what it returned is wrong, for it would be again."""
     current = _CALL.get()
-    return current is None or not isinstance(current.error, RunError)
+    error = state.data if current is None else current.error
+    return not isinstance(error, RunError) and not (isinstance(error, OperationError) and error.is_final)
 
 
 class _FailedError(Exception):
@@ -82,7 +92,7 @@ class _Call:
         try:
             self.made = await caller.attempt(lambda: self.values() if again else self.first, self.receive)
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _time_is_up():
+            if isinstance(error, asyncio.CancelledError) and time_is_up():
                 self.timed_out = True
                 raise
             if caller.is_the_engines(error):
@@ -103,14 +113,28 @@ class _Call:
 _CALL: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("pulpo_call", default=None)
 
 
+#: What a task run ends as that is made to be shown alone; made in it, for Prefect drops states older than the last one.
+_SHOWN: contextvars.ContextVar[Callable[[], State[Any]] | None] = contextvars.ContextVar("pulpo_shown", default=None)
+
+
+async def show(member: Member, state: Callable[[], State[Any]]) -> None:
+    """Makes a task run that ends so, in which nothing is called."""
+    task: Any = member.callee
+    token = _SHOWN.set(state)
+    try:
+        await task(**dict.fromkeys(inspect.signature(task.fn).parameters), return_state=True)
+    finally:
+        _SHOWN.reset(token)
+
+
 @dataclass(frozen=True, slots=True)
 class TaskCaller:
     """Makes the calls of a step as runs of its task; it stands where the inline engine has a `Caller`."""
 
     caller: Caller
     member: Member
-    #: Task runs that it waited for, to be shown.
-    edges: Callable[[], list[State[Any]]]
+    #: Task runs that it waited for, by operation, to be shown.
+    edges: Callable[[], Mapping[str, State[Any]]]
     #: Told the state of each completed task run.
     note: Callable[[State[Any]], None]
 
@@ -124,8 +148,20 @@ class TaskCaller:
         """The caller's."""
         return self.caller.stop
 
+    @property
+    def at_once(self) -> int | None:
+        """A cluster is given many calls at the same time."""
+        return None if CLUSTER.get() is None else CALLS_ELSEWHERE
+
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """Runs the task; the records among its arguments are quoted, so that Prefect does not look into them."""
+        cluster = CLUSTER.get()
+        if cluster is not None:
+            await self.caller.on_begin()
+            outcome, state = await call_elsewhere(cluster, self.member, self.caller, self._given(values()), self.edges())
+            if state is not None:
+                self.note(state)
+            return outcome if outcome.error is not None else await self._received(outcome, receive)
         async with self.caller.slot():
             await self.caller.on_begin()
             current = _Call(self.caller, values, values(), receive)
@@ -142,14 +178,23 @@ class TaskCaller:
             return Outcome(error=RunError(state.message or f"Prefect says: {state.name}"), attempts=attempts)
         return Outcome(error=current.failure(), attempts=attempts)
 
-    async def _run_task(self, values: Values) -> State[Any]:
+    async def _received(self, outcome: Outcome, receive: Callable[[Any], Any]) -> Outcome:
+        """What came from elsewhere, checked here."""
+        try:
+            outcome.value = await self.caller.checking.call(lambda: receive(outcome.value))
+        except RunError as error:
+            return Outcome(error=error, attempts=outcome.attempts)
+        return outcome
+
+    def _given(self, values: Values) -> dict[str, Any]:
         task: Any = self.member.callee
         taken = inspect.signature(task.fn).parameters
-        given = {name: quote(value) for name, value in {**self.member.plain, **values}.items() if name in taken}
-        state: State[Any] = await task(**given, wait_for=self.edges(), return_state=True)
+        return {name: value for name, value in {**self.member.plain, **values}.items() if name in taken}
+
+    async def _run_task(self, values: Values) -> State[Any]:
+        task: Any = self.member.callee
+        # Those that ran elsewhere have no data any more, and Prefect wants to see some.
+        edges = [state for state in self.edges().values() if state.data is not None]
+        given = {name: quote(value) for name, value in self._given(values).items()}
+        state: State[Any] = await task(**given, wait_for=edges, return_state=True)
         return state
-
-
-def _time_is_up() -> bool:
-    """Whether it is Prefect's time limit that cancels."""
-    return anyio.current_effective_deadline() <= anyio.current_time()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import Flow
+from prefect.task_runners import TaskRunner
 
 from pulpo.compile.codegen import order_only
 from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.compile.orchestration import OrchestrationCompiler
+from pulpo.compile.task_runner import task_runner_of
 from pulpo.errors import UsageError
+from pulpo.manifest.flow import FlowSpec
 from pulpo.names import PIPELINE, lies_in
+from pulpo.run.prefect.task_runners import Elsewhere
 from pulpo.run.prefect.wiring import Member, Wire
 
 #: Where the members go of a flow that is called to be read.
@@ -36,6 +40,8 @@ class Text:
     steps: dict[str, Member] = field(default_factory=dict)
     #: The operations below each subflow, by its function.
     below: dict[Callable[..., Any], frozenset[str]] = field(default_factory=dict)
+    #: By flow.
+    runners: dict[str, TaskRunner[Any]] = field(default_factory=dict)
 
 
 async def read(members: Sequence[Member]) -> Text:
@@ -48,6 +54,7 @@ async def read(members: Sequence[Member]) -> Text:
         inner = await read(await _members_of(member))
         text.steps |= inner.steps
         text.below |= inner.below
+        text.runners |= {**inner.runners, member.callee.name: member.callee.task_runner}
         text.below[member.callee.fn] = frozenset(inner.steps)
     return text
 
@@ -70,6 +77,7 @@ def check(flow: str, text: Text, compiler: OrchestrationCompiler) -> None:
     """
     # A step stands in the text as the whole project has it, also in a flow that is run alone.
     differences = list(_differences(text, compiler.operations_of(flow), compiler.flow(PIPELINE)))
+    differences += _other_runners(text, compiler.manifest.flows)
     if differences:
         more = f"; and {len(differences) - 1} more" if len(differences) > 1 else ""
         raise UsageError(
@@ -84,6 +92,13 @@ def _differences(text: Text, operations: Sequence[str], whole: FlowDefinition) -
     for declared in whole.steps():
         if declared.operation in text.steps:
             yield from _differences_of(text.steps[declared.operation], declared)
+
+
+def _other_runners(text: Text, flows: Mapping[str, FlowSpec]) -> Iterator[str]:
+    for flow, written in text.runners.items():
+        declared = task_runner_of(flows, flow)
+        if (written.said if isinstance(written, Elsewhere) else None) != declared:
+            yield f"the task runner of {flow}"
 
 
 def _differences_of(member: Member, declared: Step) -> Iterator[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from tests.prefect_server import rows
 
 FAULTS = """
     import asyncio
@@ -94,21 +94,6 @@ FAULTS = """
     async def end(cs: list[C], b: B) -> None:
         print("end", len(cs))
 """
-
-
-def rows(directory: Path) -> dict[str, list[tuple[object, ...]]]:
-    """What the store holds of the models, without times and runs."""
-    with closing(sqlite3.connect(directory / "run_cache" / "store.db")) as db:
-        tables = [name for (name,) in db.execute("select name from sqlite_master where type = 'table'")]
-        found = {}
-        for table in sorted(tables):
-            if table.startswith(("pulpo_", "sqlite_", "_")):
-                continue
-            cursor = db.execute(f'select * from "{table}"')
-            columns = [column[0] for column in cursor.description]
-            kept = [i for i, name in enumerate(columns) if name not in ("run", "created", "updated")]
-            found[table] = sorted((tuple(row[i] for i in kept) for row in cursor), key=str)
-    return found
 
 
 def answer(run: dict) -> dict:

@@ -1,0 +1,227 @@
+"""What Pulpo adds to Prefect, and what it saves: side by side on real servers, whole processes, in turn.
+
+`run`: a generated flow of 100 and 1,000 operations that do nothing, in chains of two, against the same flow written by hand. Only
+the flow is timed, not the imports; the generated one also checks and stores each record, and the run's history.
+`deploy`: `pulpo prefect deploy` of 100 flows on a fresh server, against `prefect deploy --all` of the same `prefect.yaml`; then
+both again where nothing changed. `compile`: 1,000 operations, and which modules that imports.
+
+`python benchmarks/prefect.py [run|deploy|compile]... [--rounds N]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from measure import Timing
+from projects import pulpo_project, shared_models_project
+
+BIN = Path(sys.executable).parent
+QUIET = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+}
+BY_HAND = """
+import asyncio
+import sys
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+sys.path.insert(0, str(Path(__file__).parent))
+import shop
+
+{tasks}
+
+async def chain(make, use):
+    await use(await make())
+
+
+@flow(name="shop")
+async def shop_flow():
+    await asyncio.gather(*(chain(*pair) for pair in [{pairs}]))
+
+
+@flow(name="pipeline")
+async def pipeline_flow():
+    await shop_flow()
+"""
+TIME_IT = """
+import asyncio, runpy, sys, time
+names = runpy.run_path(sys.argv[1])
+async def main():
+    wall, cpu = time.perf_counter(), time.process_time()
+    await names["pipeline_flow"]()
+    print(time.perf_counter() - wall, time.process_time() - cpu)
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def server(home: Path) -> Iterator[dict[str, str]]:
+    """A fresh Prefect server; gives the environment that uses it."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    environment = {**QUIET, "PREFECT_HOME": str(home)}
+    argv = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-services"]
+    with (home / "server.log").open("w") as log:
+        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+    try:
+        for _ in range(900):
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5).close()
+                break
+            time.sleep(0.1)
+        else:
+            raise RuntimeError(f"no Prefect server:\n{(home / 'server.log').read_text()}")
+        yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def call(argv: list[str | Path], cwd: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, argv))} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def timed(argv: list[str | Path], cwd: Path, environment: dict[str, str], timing: Timing) -> None:
+    before, started = os.times(), time.perf_counter()
+    call(argv, cwd, environment)
+    timing.wall.append(time.perf_counter() - started)
+    after = os.times()
+    timing.cpu.append(after.children_user + after.children_system - before.children_user - before.children_system)
+
+
+def report(name: str, timing: Timing, unit: Timing | None = None) -> None:
+    rounds = " ".join(f"{seconds:.2f}" for seconds in timing.wall)
+    ratio = (
+        f"  {timing.median_wall / unit.median_wall:5.2f}x wall {timing.median_cpu / unit.median_cpu:5.2f}x cpu" if unit else ""
+    )
+    print(f"  {name:34} {timing.median_wall:7.2f} s wall {timing.median_cpu:7.2f} s cpu{ratio}   ({rounds})", flush=True)
+
+
+def chains(root: Path, n: int) -> None:
+    """A project of `n` operations in chains of two, in one flow, and the same by hand."""
+    (root / "shop").mkdir(parents=True)
+    text = ["from pydantic import BaseModel\n\nfrom pulpo import datamodel, operation\n"]
+    tasks, names = [], []
+    for i in range(n // 2):
+        text.append(
+            f'@datamodel(key="n")\nclass M{i}(BaseModel):\n    n: int\n\n\n'
+            f'@operation("shop.make{i}")\nasync def make{i}() -> M{i}:\n    return M{i}(n={i})\n\n\n'
+            f'@operation("shop.use{i}")\nasync def use{i}(m: M{i}) -> None:\n    return None\n'
+        )
+        for function, parameter in (("make", ""), ("use", "m")):
+            tasks.append(
+                f'@task(name="shop.{function}{i}", task_run_name="shop.{function}{i}", cache_policy=NO_CACHE)\n'
+                f"async def {function}{i}({parameter}):\n    return await shop.{function}{i}({parameter})\n"
+            )
+        names.append(f"(make{i}, use{i})")
+    (root / "shop" / "__init__.py").write_text("\n\n".join(text))
+    (root / "pyproject.toml").write_text('[tool.pulpo]\nname = "shop"\nmodules = ["shop"]\n')
+    (root / "by_hand.py").write_text(BY_HAND.format(tasks="\n".join(tasks), pairs=", ".join(names)))
+
+
+def run(rounds: int) -> None:
+    for n in (100, 1_000):
+        print(f"run {n} operations:")
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory) / "project"
+            chains(root, n)
+            call([BIN / "pulpo", "lock"], root, QUIET)
+            call([BIN / "pulpo", "compile"], root, QUIET)
+            home = Path(directory) / "home"
+            home.mkdir()
+            texts = {"by hand": root / "by_hand.py", "generated": root / "run_cache" / "orchestration" / "pipeline_flow.py"}
+            timings = {name: Timing() for name in texts}
+            with server(home) as environment:
+                for number in range(rounds + 1):
+                    for name in sorted(texts, reverse=bool(number % 2)):
+                        wall, cpu = call([sys.executable, "-c", TIME_IT, texts[name]], root, environment).split()[-2:]
+                        if number:
+                            timings[name].wall.append(float(wall))
+                            timings[name].cpu.append(float(cpu))
+                        time.sleep(2 + n / 200)  # the server writes its events
+            report("by hand", timings["by hand"])
+            report("generated", timings["generated"], timings["by hand"])
+
+
+def scheduled(root: Path) -> None:
+    """Give each flow of the lock a schedule."""
+    lock = root / "pulpo.lock.yaml"
+    flows = "".join(f'  shop{i}: {{schedule: {{cron: "0 6 * * *", timezone: Europe/Berlin}}}}\n' for i in range(99))
+    lock.write_text(lock.read_text() + f"flows:\n{flows}")
+
+
+def deploy(rounds: int) -> None:
+    ours: list[str | Path] = [BIN / "pulpo", "prefect", "deploy"]
+    theirs: list[str | Path] = [
+        BIN / "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "run_cache/orchestration/prefect.yaml",
+    ]  # fmt: skip
+    for kind in ("without schedules", "with schedules"):
+        print(f"deploy 100 flows, {kind}:")
+        timings = {name: Timing() for name in ("prefect", "prefect again", "pulpo", "pulpo again")}
+        for _ in range(rounds):
+            for name, argv in (("prefect", theirs), ("pulpo", ours)):
+                with tempfile.TemporaryDirectory() as directory:
+                    root, home = Path(directory) / "project", Path(directory) / "home"
+                    home.mkdir()
+                    pulpo_project(root, 2 * 99)
+                    call([BIN / "pulpo", "lock"], root, QUIET)
+                    if kind == "with schedules":
+                        scheduled(root)
+                    call([BIN / "pulpo", "compile"], root, QUIET)
+                    with server(home) as environment:
+                        pool: list[str | Path] = [BIN / "prefect", "work-pool", "create", "shop-process", "--type", "process"]
+                        call(pool, root, environment)
+                        timed(argv, root, environment, timings[name])
+                        timed(argv, root, environment, timings[f"{name} again"])
+        for name in ("", " again"):
+            report(f"prefect deploy --all{name}", timings[f"prefect{name}"])
+            report(f"pulpo prefect deploy{name}", timings[f"pulpo{name}"], timings[f"prefect{name}"])
+
+
+def compile_(rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = shared_models_project(Path(directory) / "project", 1_000)
+        call([BIN / "pulpo", "lock"], root, QUIET)
+        timing = Timing()
+        for _ in range(rounds):
+            shutil.rmtree(root / "run_cache", ignore_errors=True)
+            timed([BIN / "pulpo", "compile"], root, QUIET, timing)
+        print("compile 1,000 operations:")
+        report("pulpo compile", timing)
+        probe = "import sys; from pulpo import CLI; CLI('.').compile(); print('prefect' in sys.modules)"
+        print(f"  imports Prefect: {call([sys.executable, '-c', probe], root, QUIET).split()[-1]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[[], "run", "deploy", "compile"])
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    for name, part in {"run": run, "deploy": deploy, "compile": compile_}.items():
+        if not asked.parts or name in asked.parts:
+            part(asked.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""From the words of `pulpo prefect` to Prefect's server, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pulpo.cli.running import importing_prefect
+from pulpo.errors import UsageError
+from pulpo.names import PIPELINE, did_you_mean, lies_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pulpo.apply.change import Change, Plan
+    from pulpo.compile.codegen import PrefectCodeGenerator
+    from pulpo.compile.deployment import Deployment
+    from pulpo.compile.flow import FlowDefinition
+    from pulpo.manifest.model import Manifest
+    from pulpo.manifest.yaml_read import Document
+    from pulpo.run.prefect.deployed import Deployed, Line
+    from pulpo.run.start import Parameters
+    from pulpo.settings import Project
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """What `pulpo prefect deploy` found and did."""
+
+    #: The URL of the server's API.
+    server: str
+    plan: Plan
+    done: tuple[Change, ...]
+    #: Work pools without a worker that is online, sorted; none where nothing was to be changed.
+    idle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRunResult:
+    """A flow run that was asked for."""
+
+    #: Prefect's id.
+    id: str
+    name: str
+    #: As in `scraping/jobs`.
+    deployment: str
+    #: In Prefect's UI, if it has one.
+    url: str | None
+    #: The URL of the server's API.
+    server: str
+    work_pool: str | None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    #: Prefect's name of the state that it ended in; None where it was not watched.
+    state: str | None = None
+    message: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is known to have gone wrong."""
+        return self.state in (None, "Completed")
+
+
+def deploy_flows(
+    project: Project,
+    manifest: Manifest,
+    document: Document,
+    generator: PrefectCodeGenerator,
+    flow: str | None = None,
+    *,
+    check: bool = False,
+    on_change: Callable[[Change], None] = lambda _: None,
+) -> DeployResult:
+    """Bring the deployments of a project in line with its manifest, or that of one flow; see `CLI.prefect_deploy`."""
+    if flow is not None:
+        _require_flow(generator, flow)
+    desired, secrets = _desired(manifest, document, generator, flow, project.environment)
+    with importing_prefect():
+        from pulpo.apply.prefect import deploy
+        from pulpo.run.prefect import deployed, server
+
+    async def work(url: str) -> DeployResult:
+        async with server.client(url) as client:
+            applied = await deploy(
+                desired, project=manifest.project.name, environment=project.environment, root=project.root,
+                only=flow, check=check, on_change=on_change, secrets=secrets,
+            )  # fmt: skip
+            pools = [d.work_pool.name for d in desired if flow in (None, d.flow)]
+            idle = () if check else await deployed.idle(client, pools)
+            return DeployResult(url, applied.plan, applied.done, tuple(idle))
+
+    with server.connected(manifest, os.environ, document.locate) as url:
+        return asyncio.run(work(server.required(url)))
+
+
+def _desired(
+    manifest: Manifest, document: Document, generator: PrefectCodeGenerator, flow: str | None, environment: str | None
+) -> tuple[Sequence[Deployment], frozenset[str]]:
+    """The deployments with what references stand for, of `flow` at least, and those values."""
+    from pulpo.compile.deployment import deployments
+    from pulpo.manifest.filled import filled_flows
+
+    meant = {name: spec for name, spec in manifest.flows.items() if flow is None or name == PIPELINE or lies_in(flow, name)}
+    flows, secrets = filled_flows(meant, os.environ, document.locate)
+    filled = manifest.model_copy(update={"flows": {**manifest.flows, **flows}})
+    return deployments(filled, generator, environment=environment), secrets
+
+
+def _require_flow(generator: PrefectCodeGenerator, flow: str) -> FlowDefinition:
+    names = generator.compiler.flow_names()
+    if flow not in names:
+        raise UsageError(f"there is no such flow: {flow}", hint=did_you_mean(flow, names) or "`pulpo flows` lists the flows")
+    return generator.compiler.flow(flow)
+
+
+def run_deployed(
+    project: Project,
+    manifest: Manifest,
+    document: Document,
+    generator: PrefectCodeGenerator,
+    flow: str,
+    parameters: Parameters,
+    *,
+    watch: bool = False,
+    on_start: Callable[[FlowRunResult, str | None], None] = lambda *_: None,
+    on_line: Callable[[Line], None] = lambda _: None,
+) -> FlowRunResult:
+    """Ask for a run of a deployed flow; see `CLI.prefect_run`.
+
+    `on_start` is given the work pool, too, if no worker is online in it.
+    """
+    definition = _require_flow(generator, flow)
+    given = parameters(definition) if callable(parameters) else parameters
+    full_name = f"{flow}/{manifest.project.name}{f'.{project.environment}' if project.environment else ''}"
+    with importing_prefect():
+        from pulpo.run.prefect import deployed, server
+
+    async def work(url: str) -> FlowRunResult:
+        async with server.client(url) as client:
+            found = await deployed.find(client, full_name)
+            if found is None:
+                env = f" --env {project.environment}" if project.environment else ""
+                raise UsageError(f"the flow is not deployed: {full_name}", hint=f"pulpo prefect deploy {flow}{env}")
+            values = _values(definition, given, found)
+            run, where = await deployed.start(client, found, values)
+            result = FlowRunResult(str(run.id), run.name, full_name, where, url, found.work_pool, given)
+            idle = await deployed.idle(client, [found.work_pool] if found.work_pool else [])
+            on_start(result, idle[0] if idle else None)
+            if not watch:
+                return result
+            run = await deployed.watch(client, run, on_line)
+            return replace(result, state=run.state.name if run.state else None, message=run.state.message if run.state else None)
+
+    with server.connected(manifest, os.environ, document.locate) as url:
+        return asyncio.run(work(server.required(url)))
+
+
+def _values(flow: FlowDefinition, given: Mapping[str, object], found: Deployed) -> dict[str, Any]:
+    """The values by the names of the generated function's parameters.
+
+    Raises:
+        UsageError: Names are unknown, or parameters have no value; all of them.
+    """
+    from pulpo.compile.flow import REQUIRED
+    from pulpo.compile.identifiers import parameter_names
+
+    names = parameter_names(flow)
+    own = {**{function: function for function in names.values()}, **names}
+    unknown = sorted(set(given) - set(own))
+    values = {own[name]: value for name, value in given.items() if name in own}
+    there = {*values, *found.parameters}
+    missing = sorted(p.name for p in flow.parameters if p.default is REQUIRED and names[p.name] not in there)
+    problems = [f"{flow.name} has no such parameter: {name!r}" for name in unknown]
+    problems += [f"a parameter has no value: {name}" for name in missing]
+    if problems:
+        near = [hint for name in unknown if (hint := did_you_mean(name, names))]
+        known = f"it has: {', '.join(sorted(names))}" if names else "it has none"
+        raise UsageError("\n".join(problems), hint=" ".join([*near, *(f"--param {name}=…" for name in missing)]) or known)
+    return values

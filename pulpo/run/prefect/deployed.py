@@ -1,0 +1,162 @@
+"""Runs of what is deployed: asked for on the server, made by workers, watched from here."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+    LogFilter,
+    LogFilterFlowRunId,
+    LogFilterTimestamp,
+    TaskRunFilter,
+    TaskRunFilterId,
+)
+from prefect.client.schemas.objects import FlowRun, Log, WorkerStatus
+from prefect.exceptions import ObjectNotFound
+from prefect.utilities.urls import url_for
+
+#: Seconds between two looks at a run.
+_INTERVAL = 1.0
+#: How long a run's last lines may take to arrive, and how much later than their time any line may: clients send them in batches.
+_LATE = dt.timedelta(seconds=10)
+_LAST_LINES = 2.5
+#: The most that the server gives at once.
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A deployment as the server has it."""
+
+    id: UUID
+    #: As in `scraping/jobs`.
+    name: str
+    #: By the name of the generated function's parameter.
+    parameters: Mapping[str, Any]
+    work_pool: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a run that is watched says: a line of its log, or a state that it has reached."""
+
+    time: dt.datetime
+    #: `info`, `error`…; of a state `state`.
+    level: str
+    text: str
+
+
+async def find(client: PrefectClient, name: str) -> Deployed | None:
+    """The deployment of a full name such as `scraping/jobs`; None where there is none."""
+    try:
+        found = await client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return None
+    return Deployed(found.id, name, found.parameters or {}, found.work_pool_name)
+
+
+async def start(client: PrefectClient, deployed: Deployed, parameters: Mapping[str, Any]) -> tuple[FlowRun, str | None]:
+    """Asks for a flow run, now; returns it with its URL in Prefect's UI, None where the server has none."""
+    flow_run = await client.create_flow_run_from_deployment(deployed.id, parameters=dict(parameters))
+    return flow_run, url_for(flow_run)
+
+
+async def idle(client: PrefectClient, work_pools: Iterable[str]) -> list[str]:
+    """Those of the work pools, sorted, in which no worker is online; also those that are not there."""
+    return [name for name in sorted(set(work_pools)) if not await _has_worker(client, name)]
+
+
+async def _has_worker(client: PrefectClient, work_pool: str) -> bool:
+    try:
+        workers = await client.read_workers_for_work_pool(work_pool)
+    except ObjectNotFound:
+        return False
+    return any(worker.status is WorkerStatus.ONLINE for worker in workers)
+
+
+async def watch(client: PrefectClient, flow_run: FlowRun, tell: Callable[[Line], None]) -> FlowRun:
+    """Tells the states of a flow run, and the log of it and of all below it, as they come; returns it when it is over."""
+    log = _Log(client, flow_run)
+    while True:
+        run = await client.read_flow_run(flow_run.id)
+        over = run.state is not None and run.state.is_final()
+        if over:
+            await asyncio.sleep(_LAST_LINES)
+        for line in await log.news():
+            tell(line)
+        if over:
+            return run
+        await asyncio.sleep(_INTERVAL)
+
+
+class _Log:
+    """The states of a flow run, and the log of it and of all below it, read bit by bit."""
+
+    def __init__(self, client: PrefectClient, flow_run: FlowRun) -> None:
+        self._client = client
+        self._id = flow_run.id
+        #: Of the flow runs, and of the task runs that have said something.
+        self._names = {flow_run.id: flow_run.name}
+        self._flow_runs = [flow_run.id]
+        self._states: set[UUID] = set()
+        #: By the id of a line, while another of about its time may still come.
+        self._seen: dict[UUID, dt.datetime] = {}
+
+    async def news(self) -> Sequence[Line]:
+        """What came since the last call, by time."""
+        return sorted([*await self._new_states(), *await self._new_lines()], key=lambda line: line.time)
+
+    async def _new_states(self) -> list[Line]:
+        new = [s for s in await self._client.read_flow_run_states(self._id) if s.id not in self._states]
+        self._states |= {state.id for state in new}
+        name = self._names[self._id]
+        return [Line(s.timestamp, "state", f"{name}: {s.name}{f': {s.message}' if s.message else ''}") for s in new]
+
+    async def _new_lines(self) -> list[Line]:
+        await self._find_subflows()
+        new = [log for log in await self._read() if log.id not in self._seen]
+        await self._find_names({log.task_run_id for log in new if log.task_run_id} - set(self._names))
+        self._seen |= {log.id: log.timestamp for log in new}
+        since = self._since()
+        self._seen = {key: time for key, time in self._seen.items() if since is None or time >= since}
+        return [self._line(log) for log in new]
+
+    def _line(self, log: Log) -> Line:
+        source = log.task_run_id or log.flow_run_id
+        name = self._names.get(source) if source and source != self._id else None
+        return Line(log.timestamp, logging.getLevelName(log.level).lower(), f"{name}: {log.message}" if name else log.message)
+
+    def _since(self) -> dt.datetime | None:
+        return max(self._seen.values()) - _LATE if self._seen else None
+
+    async def _find_subflows(self) -> None:
+        below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=self._flow_runs))
+        runs = await self._client.read_flow_runs(flow_run_filter=below, limit=_PAGE)
+        self._names |= {run.id: run.name for run in runs}
+        self._flow_runs += sorted({run.id for run in runs} - set(self._flow_runs))
+
+    async def _find_names(self, task_runs: set[UUID]) -> None:
+        ids = sorted(task_runs)
+        for first in range(0, len(ids), _PAGE):
+            where = TaskRunFilter(id=TaskRunFilterId(any_=ids[first : first + _PAGE]))
+            self._names |= {run.id: run.name for run in await self._client.read_task_runs(task_run_filter=where, limit=_PAGE)}
+
+    async def _read(self) -> list[Log]:
+        where = LogFilter(
+            flow_run_id=LogFilterFlowRunId(any_=self._flow_runs), timestamp=LogFilterTimestamp(after_=self._since())
+        )
+        found: list[Log] = []
+        while True:
+            page = await self._client.read_logs(where, limit=_PAGE, offset=len(found))
+            found += page
+            if len(page) < _PAGE:
+                return found

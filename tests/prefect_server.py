@@ -1,0 +1,141 @@
+"""A real Prefect server for tests, on a free port, with a home of its own; and projects that are run against it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def prefect_server(home: Path, *, services: bool = False) -> Iterator[dict[str, str]]:
+    """The environment of processes that use the server, which runs until the end of the block; its data lies in `home`.
+
+    It knows of task runs only with its services.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PULPO_"))},
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        *(() if services else ("--no-services",)),
+    ]
+    with (home / "server.log").open("w") as log:
+        server = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api/health", server, home / "server.log")
+        yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"no Prefect server:\n{log.read_text()}")
+
+
+class Shell:
+    """Runs processes in a project that lies in a directory."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.environment = environment
+
+    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.directory,
+            env={**self.environment, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def python(self, *arguments: str, code: int | None = 0, **env: str) -> tuple[str, str]:
+        """What a process says on stdout and stderr."""
+        process = self.start(*arguments, **env)
+        try:
+            out, err = process.communicate(timeout=180)
+        finally:
+            process.kill()
+        assert code is None or process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        return out, err
+
+    def __call__(self, *arguments: str, code: int | None = 0, **env: str) -> tuple[str, str]:
+        return self.python("-m", "pulpo", *arguments, code=code, **env)
+
+    def run(self, *arguments: str, code: int | None = 0, **env: str) -> dict:
+        """The run that `pulpo run` prints."""
+        out, err = self("run", *arguments, "--format", "json", code=code, **env)
+        assert "Traceback" not in err, err
+        return json.loads(out)
+
+    def latest(self) -> dict:
+        return json.loads(self("runs", "show", "--format", "json")[0])
+
+    def flow_runs(self, **where: object) -> list[dict]:
+        """Prefect's own."""
+        request = urllib.request.Request(
+            f"{self.environment['PREFECT_API_URL']}/flow_runs/filter",
+            data=json.dumps(where).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def script(self, name: str) -> str:
+        return str(self.directory / "run_cache" / "orchestration" / f"{name}.py")
+
+
+def rows(directory: Path) -> dict[str, list[tuple[object, ...]]]:
+    """What the store holds of the models, without times and runs."""
+    with contextlib.closing(sqlite3.connect(directory / "run_cache" / "store.db")) as db:
+        tables = [name for (name,) in db.execute("select name from sqlite_master where type = 'table'")]
+        found = {}
+        for table in sorted(tables):
+            if table.startswith(("pulpo_", "sqlite_", "_")):
+                continue
+            cursor = db.execute(f'select * from "{table}"')
+            columns = [column[0] for column in cursor.description]
+            kept = [i for i, name in enumerate(columns) if name not in ("run", "created", "updated")]
+            found[table] = sorted((tuple(row[i] for i in kept) for row in cursor), key=str)
+    return found

@@ -1,0 +1,90 @@
+"""What Prefect shows of a run, on a server with its services: it knows of task runs through them alone."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+
+import pytest
+
+from tests.prefect_server import prefect_server
+from tests.run.prefect.test_scaling import CLUSTER, HEAD, say
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory):
+    with prefect_server(tmp_path_factory.mktemp("prefect"), services=True) as environment:
+        yield environment
+
+
+def ask(shell, kind: str, **where: object) -> list[dict]:
+    """What Prefect's API knows."""
+    request = urllib.request.Request(
+        f"{shell.environment['PREFECT_API_URL']}/{kind}/filter",
+        data=json.dumps(where).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def shown(shell, run: str, count: int) -> list[tuple[str, dict]]:
+    """The task runs of operations, each with its flow, sorted by operation: once there are so many and all are over."""
+    (root,) = ask(shell, "flow_runs", flow_runs={"name": {"any_": [run]}})
+    inside = ask(shell, "flow_runs", flow_runs={"start_time": {"after_": root["start_time"]}})
+    flows = {one["id"]: one["name"] for one in inside} | {root["id"]: "root"}
+    deadline = time.monotonic() + 30
+    while True:
+        asked = ask(shell, "task_runs", flow_runs={"id": {"any_": [*flows]}})
+        found = [one for one in asked if not one["state"]["state_details"]["child_flow_run_id"]]
+        if len(found) == count and all(one["end_time"] for one in found):
+            return sorted(((flows[one["flow_run_id"]], one) for one in found), key=lambda pair: pair[1]["name"])
+        assert time.monotonic() < deadline, [(one["name"], one["state_name"]) for one in found]
+        time.sleep(0.1)
+
+
+def test_task_runs_on_a_cluster_hang_under_their_own_flow_run(project):
+    shell = project(f"""{HEAD}
+    @operation("make.deep.many")
+    def many() -> list[A]:
+        return [A(n=1), A(n=2)]
+
+    @operation("use.each", tags=["text"])
+    def use(a: A) -> B:
+        return B(n=a.n)
+    """)
+    say(shell, f"{{pipeline: {{{CLUSTER}}}}}")
+    run = shell.run("pipeline", "--engine", "prefect")
+    made, *used = shown(shell, run["id"], 3)
+    assert (made[0], made[1]["name"]) == ("make.deep", "make.deep.many")
+    assert [(flow, one["name"], one["state_name"], one["tags"]) for flow, one in used] == 2 * [
+        ("use", "use.each", "Completed", ["text"])
+    ]
+    assert all(one["task_inputs"]["a"] == [{"input_type": "task_run", "id": made[1]["id"]}] for _, one in used)
+
+
+def test_steps_that_are_not_called_are_shown_too(project):
+    shell = project(f"""{HEAD}
+    @operation("make.many", cache=60)
+    def many() -> list[A]:
+        return [A(n=1), A(n=2)]
+
+    @operation("use.fails")
+    def fails(xs: list[A]) -> B:
+        raise ValueError("no")
+
+    @operation("use.after")
+    def after(b: B) -> C:
+        return C(n=b.n)
+    """)
+    shell.run("make", "--engine", "prefect")
+    run = shell.run("pipeline", "--engine", "prefect", code=1)
+    states = {
+        one["name"]: (one["state_type"], one["state_name"], one["state"]["message"]) for _, one in shown(shell, run["id"], 3)
+    }
+    cached = states["make.many"]
+    assert cached[:2] == ("COMPLETED", "Cached")
+    assert cached[2].startswith("reused from 2")
+    assert states["use.after"] == ("CANCELLED", "Skipped", "skipped: use.fails did not complete")
+    assert states["use.fails"][:2] == ("FAILED", "Failed")
