@@ -28,9 +28,9 @@ def project(tmp_path_factory):
     return directory
 
 
-def pulpo(directory: Path, *arguments: str) -> str:
+def pulpo(directory: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "pulpo", *arguments], cwd=directory, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "pulpo", *arguments], cwd=directory, check=True, capture_output=True, text=True, env=env
     ).stdout
 
 
@@ -62,9 +62,23 @@ def test_the_run_prints_what_is_shown(project):
     assert (printed[0], sorted(printed[1:4]), printed[4]) == (shown[0], sorted(shown[1:4]), shown[4])
 
 
+def test_a_deploy_prints_what_is_shown(project, tmp_path, prefect):
+    shutil.copytree(project, tmp_path / "deployed", ignore=shutil.ignore_patterns("run_cache"))
+    lock, code = tmp_path / "deployed" / "pulpo.lock.yaml", tmp_path / "deployed" / "jobs.py"
+    now, flows = lock.read_text(), block("yaml", "schedule: ")
+    enrich = '\n\n@operation("enrich.count")\ndef count(jobs: list[CleanJob]) -> None: ...\n'
+    code.write_text(code.read_text() + enrich)
+    lock.write_text(now + flows.replace("0 6", "0 7").replace(", concurrency: 1", ""))
+    pulpo(lock.parent, "lock")
+    pulpo(lock.parent, "prefect", "deploy", env=prefect)
+    lock.write_text(now + flows)
+    assert pulpo(lock.parent, "prefect", "deploy", env=prefect) == block("console").removeprefix("$ pulpo prefect deploy\n")
+
+
 def test_every_command_and_option_in_the_readme_exists():
     for line in block("", "pulpo lock [--check]").replace("\n        ", " ").splitlines():
         for command in re.match(r"pulpo ([a-z |]+)", line)[1].split("|")[: 5 if "operations" in line else 1]:
-            help_text = pulpo(Path.cwd(), command.split()[0], "--help")
+            words = command.split()[: 2 if command.startswith("prefect") else 1]
+            help_text = pulpo(Path.cwd(), *words, "--help")
             for option in re.findall(r"--[a-z-]+", line):
                 assert option in help_text, (command, option)
