@@ -1,7 +1,8 @@
 """What Pulpo adds to Prefect, and what it saves: side by side on real servers, whole processes, in turn.
 
 `run`: a generated flow of 100 and 1,000 operations that do nothing, in chains of two, against the same flow written by hand. Only
-the flow is timed, not the imports; the generated one also checks and stores each record, and the run's history.
+the flow is timed, not the imports; the generated one also checks and stores each record, and the run's history. Then 100 that
+sleep for 10 ms, and the whole processes, which is what a user waits for.
 `deploy`: `pulpo prefect deploy` of 100 flows on a fresh server, against `prefect deploy --all` of the same `prefect.yaml`; then
 both again where nothing changed. `compile`: 1,000 operations, and which modules that imports.
 
@@ -59,6 +60,10 @@ async def shop_flow():
 @flow(name="pipeline")
 async def pipeline_flow():
     await shop_flow()
+
+
+if __name__ == "__main__":
+    asyncio.run(pipeline_flow())
 """
 TIME_IT = """
 import asyncio, runpy, sys, time
@@ -118,16 +123,16 @@ def report(name: str, timing: Timing, unit: Timing | None = None) -> None:
     print(f"  {name:34} {timing.median_wall:7.2f} s wall {timing.median_cpu:7.2f} s cpu{ratio}   ({rounds})", flush=True)
 
 
-def chains(root: Path, n: int) -> None:
-    """A project of `n` operations in chains of two, in one flow, and the same by hand."""
+def chains(root: Path, n: int, doing: str) -> None:
+    """A project of `n` operations in chains of two, in one flow, and the same by hand; each does `doing`, a statement."""
     (root / "shop").mkdir(parents=True)
-    text = ["from pydantic import BaseModel\n\nfrom pulpo import datamodel, operation\n"]
+    text = ["import asyncio\n\nfrom pydantic import BaseModel\n\nfrom pulpo import datamodel, operation\n"]
     tasks, names = [], []
     for i in range(n // 2):
         text.append(
             f'@datamodel(key="n")\nclass M{i}(BaseModel):\n    n: int\n\n\n'
-            f'@operation("shop.make{i}")\nasync def make{i}() -> M{i}:\n    return M{i}(n={i})\n\n\n'
-            f'@operation("shop.use{i}")\nasync def use{i}(m: M{i}) -> None:\n    return None\n'
+            f'@operation("shop.make{i}")\nasync def make{i}() -> M{i}:\n    {doing}\n    return M{i}(n={i})\n\n\n'
+            f'@operation("shop.use{i}")\nasync def use{i}(m: M{i}) -> None:\n    {doing}\n'
         )
         for function, parameter in (("make", ""), ("use", "m")):
             tasks.append(
@@ -141,27 +146,32 @@ def chains(root: Path, n: int) -> None:
 
 
 def run(rounds: int) -> None:
-    for n in (100, 1_000):
-        print(f"run {n} operations:")
+    for n, doing in ((100, "pass"), (1_000, "pass"), (100, "await asyncio.sleep(0.01)")):
+        print(f"run {n} operations, each of them: {doing}")
         with tempfile.TemporaryDirectory() as directory:
-            root = Path(directory) / "project"
-            chains(root, n)
+            root, home = Path(directory) / "project", Path(directory) / "home"
+            chains(root, n, doing)
             call([BIN / "pulpo", "lock"], root, QUIET)
             call([BIN / "pulpo", "compile"], root, QUIET)
-            home = Path(directory) / "home"
             home.mkdir()
             texts = {"by hand": root / "by_hand.py", "generated": root / "run_cache" / "orchestration" / "pipeline_flow.py"}
-            timings = {name: Timing() for name in texts}
+            timings = {(what, name): Timing() for what in ("flow", "process") for name in texts}
             with server(home) as environment:
-                for number in range(rounds + 1):
+                for number in range(rounds + 1):  # the first one warms up
                     for name in sorted(texts, reverse=bool(number % 2)):
                         wall, cpu = call([sys.executable, "-c", TIME_IT, texts[name]], root, environment).split()[-2:]
-                        if number:
-                            timings[name].wall.append(float(wall))
-                            timings[name].cpu.append(float(cpu))
                         time.sleep(2 + n / 200)  # the server writes its events
-            report("by hand", timings["by hand"])
-            report("generated", timings["generated"], timings["by hand"])
+                        whole = Timing()
+                        timed([sys.executable, texts[name]], root, environment, whole)
+                        time.sleep(2 + n / 200)
+                        if number:
+                            timings["flow", name].wall.append(float(wall))
+                            timings["flow", name].cpu.append(float(cpu))
+                            timings["process", name].wall += whole.wall
+                            timings["process", name].cpu += whole.cpu
+            for what in ("flow", "process"):
+                report(f"{what} by hand", timings[what, "by hand"])
+                report(f"{what} generated", timings[what, "generated"], timings[what, "by hand"])
 
 
 def scheduled(root: Path) -> None:

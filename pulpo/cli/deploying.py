@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pulpo.cli.running import importing_prefect
 from pulpo.errors import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pulpo.compile.flow import FlowDefinition
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
-    from pulpo.run.prefect.deployed import Deployed, Line
+    from pulpo.run.prefect.deployed import Line
     from pulpo.run.start import Parameters
     from pulpo.settings import Project
 
@@ -109,6 +109,9 @@ def _desired(
 
 def _require_flow(generator: PrefectCodeGenerator, flow: str) -> FlowDefinition:
     names = generator.compiler.flow_names()
+    if flow not in names and flow in generator.manifest.operations:
+        hint = f"it is in the flow {flow.rpartition('.')[0]}; `pulpo run {flow}` runs it alone, here"
+        raise UsageError(f"only flows are deployed, and this is an operation: {flow}", hint=hint)
     if flow not in names:
         raise UsageError(f"there is no such flow: {flow}", hint=did_you_mean(flow, names) or "`pulpo flows` lists the flows")
     return generator.compiler.flow(flow)
@@ -142,7 +145,7 @@ def run_deployed(
             if found is None:
                 env = f" --env {project.environment}" if project.environment else ""
                 raise UsageError(f"the flow is not deployed: {full_name}", hint=f"pulpo prefect deploy {flow}{env}")
-            values = _values(definition, given, found)
+            values = deployed.values_for(definition, given, found)
             run, where = await deployed.start(client, found, values)
             result = FlowRunResult(str(run.id), run.name, full_name, where, url, found.work_pool, given)
             idle = await deployed.idle(client, [found.work_pool] if found.work_pool else [])
@@ -154,27 +157,3 @@ def run_deployed(
 
     with server.connected(manifest, os.environ, document.locate) as url:
         return asyncio.run(work(server.required(url)))
-
-
-def _values(flow: FlowDefinition, given: Mapping[str, object], found: Deployed) -> dict[str, Any]:
-    """The values by the names of the generated function's parameters.
-
-    Raises:
-        UsageError: Names are unknown, or parameters have no value; all of them.
-    """
-    from pulpo.compile.flow import REQUIRED
-    from pulpo.compile.identifiers import parameter_names
-
-    names = parameter_names(flow)
-    own = {**{function: function for function in names.values()}, **names}
-    unknown = sorted(set(given) - set(own))
-    values = {own[name]: value for name, value in given.items() if name in own}
-    there = {*values, *found.parameters}
-    missing = sorted(p.name for p in flow.parameters if p.default is REQUIRED and names[p.name] not in there)
-    problems = [f"{flow.name} has no such parameter: {name!r}" for name in unknown]
-    problems += [f"a parameter has no value: {name}" for name in missing]
-    if problems:
-        near = [hint for name in unknown if (hint := did_you_mean(name, names))]
-        known = f"it has: {', '.join(sorted(names))}" if names else "it has none"
-        raise UsageError("\n".join(problems), hint=" ".join([*near, *(f"--param {name}=…" for name in missing)]) or known)
-    return values

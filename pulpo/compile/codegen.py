@@ -97,8 +97,8 @@ class ModuleText:
     #: What types of parameters are called, where there is more to one than Python says.
     aliases: tuple[str, ...]
     functions: tuple[TaskText | FlowText, ...]
-    #: The flow that the file runs by itself, if one.
-    main: str | None
+    #: What it does where it is run as a script.
+    main: str
 
 
 class PrefectCodeGenerator:
@@ -180,11 +180,11 @@ class _Writer:
                     seen.add(step.operation)
                     functions.append(self.task(step))
             functions.append(self.flow(flow))
-        main = self._main()
         aliases = self._scope.aliases()
+        main = self._main()
         return ModuleText(
             summary=self._summary(),
-            standard=self._scope.standard(with_asyncio=main is not None),
+            standard=self._scope.standard(main.partition(".")[0]),
             frameworks=self._scope.frameworks(),
             user=self._scope.user(),
             aliases=aliases,
@@ -199,12 +199,19 @@ class _Writer:
         if whole.name == PIPELINE:
             return f"Flow `{PIPELINE}`: the whole project."
         text = f"Flow `{whole.name}`: {', '.join(whole.operations)}."
-        return text if len(text) + 3 <= LINE else f"Flow `{whole.name}`: {len(whole.operations)} operations."
+        count = len(whole.operations)
+        return text if len(text) + 3 <= LINE else f"Flow `{whole.name}`: {count} operation{'' if count == 1 else 's'}."
 
-    def _main(self) -> str | None:
-        roots = self._module.roots
-        can_start = len(roots) == 1 and not any(p.required for p in roots[0].parameters)
-        return self._layout.flow(roots[0]).function if can_start else None
+    def _main(self) -> str:
+        """Runs the one flow of the module that is no part of another, or says how such a flow is run."""
+        first, *others = self._module.roots
+        needed = [p.name for p in first.parameters if p.required]
+        if not others and not needed:
+            return f"asyncio.run({self._layout.flow(first).function}())"
+        values = "".join(f" --param {name}=..." for name in needed)
+        said = "several flows are in this file, run one of them" if others else "the flow needs values for its parameters"
+        text = py(f"{said}: pulpo run {first.name} --engine prefect{values}")
+        return f"sys.exit({items([text], len('    sys.exit('), 1, 4)})"
 
     def task(self, step: Step) -> TaskText:
         """The task of one of the module's own steps."""

@@ -17,7 +17,7 @@ RUNTIME = frozenset((
     "worth_retrying",
 ))  # fmt: skip
 #: What generated modules use besides.
-_OTHERS = frozenset(("Annotated", "Any", "NO_CACHE", "State", "__file__", "__name__", "asyncio", "flow", "pulpo", "task"))
+_OTHERS = frozenset(("Annotated", "Any", "NO_CACHE", "State", "__file__", "__name__", "asyncio", "flow", "pulpo", "sys", "task"))
 #: Names that nothing in a generated module may take.
 RESERVED = RUNTIME | _OTHERS | frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
 

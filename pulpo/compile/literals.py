@@ -97,6 +97,16 @@ def annotation(schema: Mapping[str, Any], default: object) -> str:
     return found
 
 
+def taken(schema: Mapping[str, Any], default: object) -> str:
+    """The Python type that a function takes of the values that a JSON Schema describes.
+
+    As `annotation`, but `Any` where functions that take different types have the same schema: what is an array may be wanted
+    as a tuple, and what is a number or a text as a Decimal.
+    """
+    found = annotation(schema, default)
+    return "Any" if "[" in found or {"float", "str"} <= {*found.split(" | ")} else found
+
+
 def _type(schema: Mapping[str, Any]) -> str:
     said = {key: value for key, value in schema.items() if key not in _NEUTRAL and not key.startswith(_BOUNDS)}
     match said:

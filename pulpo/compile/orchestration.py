@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 
 class OrchestrationCompiler:
-    """Compiles a manifest; it keeps the graph, which is the costly part, and no other state."""
+    """Compiles a manifest; it keeps the graph and the steps of the whole project, which are the costly parts."""
 
     def __init__(self, manifest: Manifest, dataflow: DataFlow | None = None) -> None:
         self.manifest = manifest.in_order()
         self.dataflow = dataflow or analyze(self.manifest)
         self._order = self.dataflow.order()
+        self._whole = _Scope(self.manifest, self.dataflow, frozenset(self._order))
+        self._steps: dict[str, Step] = {}
 
     def compile(self) -> Orchestration:
         """All flows: every node of the hierarchy, every standalone operation, and `pipeline`."""
@@ -45,6 +47,13 @@ class OrchestrationCompiler:
         """The operations of a flow or the operation itself, in the order in which they can run; empty where there is none."""
         return tuple(o for o in self._order if lies_in(o, flow))
 
+    def step(self, operation: str) -> Step:
+        """An operation as a step of the whole project, which is how it stands in the text of every flow."""
+        found = self._steps.get(operation)
+        if found is None:
+            found = self._steps[operation] = self._whole.step(operation)
+        return found
+
     def flow(self, name: str) -> FlowDefinition:
         """The flow, or the operation as a flow of its own, of that name."""
         return self.part(name, self.operations_of(name))
@@ -53,9 +62,10 @@ class OrchestrationCompiler:
         """A flow of just these operations: what other operations would have given comes from outside."""
         chosen = set(operations)
         ordered = tuple(o for o in self._order if o in chosen)
-        scope = _Scope(self.manifest, self.dataflow, frozenset(chosen))
-        steps = {operation: scope.step(operation) for operation in ordered}
-        top = PIPELINE if name not in self.flow_names() or not all(lies_in(o, name) for o in ordered) else name
+        step = self.step if len(ordered) == len(self._order) else _Scope(self.manifest, self.dataflow, frozenset(chosen)).step
+        steps = {operation: step(operation) for operation in ordered}
+        is_flow = name != PIPELINE and name in self.flow_names() and all(lies_in(o, name) for o in ordered)
+        top = name if is_flow else PIPELINE
         return FlowDefinition(
             name=name,
             members=self._members(top, ordered, steps),
@@ -71,7 +81,8 @@ class OrchestrationCompiler:
             if member.is_operation:
                 members.append(steps[member.name])
                 continue
-            ordered = tuple(o for o in operations if o in member.operations)
+            inside = frozenset(member.operations)
+            ordered = tuple(o for o in operations if o in inside)
             own = [steps[o] for o in ordered]
             members.append(
                 FlowDefinition(
@@ -80,7 +91,7 @@ class OrchestrationCompiler:
                     parameters=flow_parameters(own),
                     segment=member.segment,
                     operations=ordered,
-                    dependencies={s.operation: tuple(d for d in s.after if d in member.operations) for s in own},
+                    dependencies={s.operation: tuple(d for d in s.after if d in inside) for s in own},
                 )
             )
         return tuple(members)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pulpo.compile.flow import FlowDefinition
 from pulpo.compile.identifiers import RESERVED, RUNTIME, Names
 from pulpo.compile.imports import Import, statements
-from pulpo.compile.literals import annotation, laid_out, one_a_line
+from pulpo.compile.literals import annotation, laid_out, one_a_line, taken
 from pulpo.compile.modules import flow_key, own_steps
 from pulpo.compile.parameter_schema import parameter_texts
 from pulpo.manifest.model import Mode
@@ -154,7 +154,7 @@ class Scope:
     def typed(self, step: Step) -> dict[str, str]:
         """The types of what a task takes, by name: arguments, parameters, and objects made of parameters."""
         found = {argument.name: self._argument(argument) for argument in step.arguments}
-        found |= {p.name: self.annotation(p.schema, p.default) for p in step.parameters if p.argument is None}
+        found |= {p.name: self._typed(taken(p.schema, p.default)) for p in step.parameters if p.argument is None}
         return found | {name: self.parameter_object(entrypoint) for name, entrypoint in step.parameter_objects}
 
     def _argument(self, argument: Argument) -> str:
@@ -179,11 +179,10 @@ class Scope:
         self._used["pulpo.run.prefect", name] = None
         return self._runtime[name]
 
-    def standard(self, *, with_asyncio: bool) -> tuple[str, ...]:
-        """Imports of the standard library."""
+    def standard(self, module: str) -> tuple[str, ...]:
+        """Imports of the standard library, that of a module among them."""
         typing = [*(("Annotated",) if self._annotated else ()), *(("Any",) if self._any else ())]
-        found = ["import asyncio"] if with_asyncio else []
-        return (*found, *([f"from typing import {', '.join(typing)}"] if typing else []))
+        return (f"import {module}", *([f"from typing import {', '.join(typing)}"] if typing else []))
 
     def frameworks(self) -> tuple[str, ...]:
         """Imports of Prefect and of Pulpo."""

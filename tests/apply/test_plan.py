@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -95,9 +96,7 @@ CHANGES = {
     "env": ({"job_variables": {"env": {"TOKEN": "t", "PULPO_ENV": "prod"}}}, ["job_variables.env: unset → ***"]),
     "directory": (
         {"directory": "/opt/jobs"},
-        [
-            f'pull_steps: [{{"{PULL}": {{"directory": "/home/me/jobs"}}}}] → [{{"{PULL}": {{"directory": "/opt/jobs"}}}}]',
-        ],
+        ['directory: "/home/me/jobs" → "/opt/jobs"'],
     ),
 }
 
@@ -134,7 +133,31 @@ def test_the_version_alone_is_shown_where_nothing_else_differs():
 
 def test_a_deploy_from_another_directory_is_no_drift():
     live = as_deployed(BEFORE, pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": "/other"}}])
-    assert "deployed from another place, or with other variables" in printed([BEFORE], world(live))
+    assert printed([BEFORE], world(live)).startswith(
+        "~ deployment:scraping/jobs  deployed from another place, or with other variables\n"
+        '    directory: "/other" → "/home/me/jobs"\n'
+    )
+
+
+def test_another_directory_than_the_manifest_says_is_drift_and_so_are_other_steps():
+    said = replace(BEFORE, directory="/opt/jobs")
+    live = as_deployed(said, pull_steps=[{PULL: {"directory": "/other"}}])
+    assert '  changed in Prefect\n    directory: "/other" → "/opt/jobs"\n' in printed([said], world(live))
+    live = as_deployed(BEFORE, pull_steps=[{PULL: {"directory": "/home/me/jobs", "mine": 1}}])
+    assert "  changed in Prefect\n    pull_steps: [" in printed([BEFORE], world(live))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (deployment("scraping", project="a/b"), "a/b, a/b-process"),
+        (deployment("scraping", project=".."), ".."),
+        (deployment("scraping", work_pool=WorkPool("fast?", "process")), "fast?"),
+    ],
+)
+def test_names_that_prefect_can_not_have_are_refused_before_anything_is_made(wanted, told):
+    with pytest.raises(ApplyError, match=f"of these names: {re.escape(told)}$"):
+        printed([wanted], world())
 
 
 PAUSED = (LiveSchedule("s1", "pulpo", active=False, schedule=schedule_data(DAILY)),)

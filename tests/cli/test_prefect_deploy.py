@@ -24,6 +24,9 @@ SHOP = """
 """
 
 
+PARAMETERS = {"deploy": (), "run": ("-p", "word=tea", "-p", "count=1")}
+
+
 @pytest.fixture
 def shop(request, tmp_path, write, prefect):
     """A project of a name of its own on the server that all tests share."""
@@ -165,6 +168,23 @@ def test_a_run_is_made_with_parameters_as_their_schema_says(shop):
     assert (made["name"], made["parameters"]["word"], made["parameters"]["count"]) == (data["name"], "123", 2)
     assert data["url"].endswith(data["id"])
     assert "no worker is online" in err
+    url = shop.environment["PREFECT_API_URL"].replace("://", "://me:s3cret@")
+    for command in ("deploy", "run"):
+        out, err = shop("prefect", command, name, *PARAMETERS[command], "--format", "json", PREFECT_API_URL=url)
+        assert json.loads(out)["server"] == shop.environment["PREFECT_API_URL"]
+        assert "s3cret" not in out + err
+
+
+@pytest.mark.parametrize("called", ["a/b", "a#b"])
+def test_a_name_that_prefect_can_not_have(tmp_path, write, prefect, called):
+    write("odd.py", SHOP.replace("NAME", "odd"))
+    write("pyproject.toml", f'[tool.pulpo]\nname = "{called}"\nmodules = ["odd"]\n')
+    shell = Shell(tmp_path, prefect)
+    shell("lock")
+    _, err = shell("prefect", "deploy", code=1)
+    assert err.startswith(f"error: Prefect's API has no place for deployments and work pools of these names: {called}, ")
+    _, err = shell("prefect", "run", "odd", *PARAMETERS["run"], code=2)
+    assert err.startswith(f"error: the flow is not deployed: odd/{called}\n")
 
 
 def test_the_lock_names_the_server_for_the_engine_as_well(shop):

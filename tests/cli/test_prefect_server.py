@@ -122,6 +122,13 @@ def test_the_service_prefect_of_the_lock_names_the_server_and_its_password_is_no
     assert asked == ["/api/admin/version"]
 
 
+@pytest.mark.parametrize("command", [("prefect", "deploy"), ("run", "scraping", "--engine", "prefect")])
+def test_a_password_in_the_variable_is_not_shown(jobs, no_server, command):
+    done = jobs(*command, code=2, env={"PREFECT_API_URL": "http://me:s3cret@127.0.0.1:1/api"})
+    assert "error: the Prefect server at http://127.0.0.1:1/api can't be " in done.err
+    assert "s3cret" not in done.err
+
+
 def test_the_variable_goes_before_the_lock(jobs, no_server):
     add(jobs, "services:\n  prefect: {uri: 'http://127.0.0.1:1/api'}\n")
     with answering(401, "{}") as (url, asked):
@@ -156,6 +163,15 @@ def test_a_flow_that_is_not_there(jobs, no_server, command):
     done = jobs("prefect", command, "scrapping", code=2)
     assert done.err.startswith("error: there is no such flow: scrapping\n")
     assert "scraping" in done.err.splitlines()[1]
+
+
+@pytest.mark.parametrize("command", ["deploy", "run"])
+def test_an_operation_is_no_flow(jobs, no_server, command):
+    done = jobs("prefect", command, "scraping.merge", code=2)
+    assert done.err == (
+        "error: only flows are deployed, and this is an operation: scraping.merge\n"
+        "  hint: it is in the flow scraping; `pulpo run scraping.merge` runs it alone, here\n"
+    )
 
 
 def test_settings_that_prefect_can_not_read(jobs, no_server):

@@ -358,11 +358,35 @@ def test_an_argument_made_of_parameters_is_made_in_the_flow():
     assert "step(a_load_task, word=word, options=Options(limit=limit))," in text
 
 
-def test_a_flow_that_needs_values_does_not_run_by_itself():
-    text = texts({"a.load": operation({}, "Ma", parameters={"word": string()})})["a_flow.py"]
+def test_a_flow_that_needs_values_says_so_where_it_is_run_by_itself():
+    found = texts(
+        {"a.load": operation({}, "Ma", parameters={"word": string()}), "b": operation({}, "Mb"), "c": operation({}, "Mc")}
+    )
+    text = found["a_flow.py"]
+    assert text.startswith('"""Flow `a`: a.load.')
     assert "async def a_flow(word: str) -> State[None]:" in text
-    assert "__main__" not in text
+    said = "the flow needs values for its parameters: pulpo run a --engine prefect --param word=..."
+    assert text.endswith(f'if __name__ == "__main__":\n    sys.exit("{said}")\n')
+    assert "import sys\n" in text
     assert "asyncio" not in text
+    several = "several flows are in this file, run one of them: pulpo run b --engine prefect"
+    assert found["standalones.py"].endswith(f'if __name__ == "__main__":\n    sys.exit("{several}")\n')
+
+
+def test_what_several_types_have_the_schema_of_is_any_in_a_task():
+    schemas = {
+        "words": {"type": "array", "items": {"type": "string"}},  # also a tuple's
+        "price": {"anyOf": [{"type": "number"}, {"type": "string"}]},  # also a Decimal's
+        "limit": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+    }
+    parameters = {name: {"schema": schema} for name, schema in schemas.items()}
+    text = texts({"a.load": operation({}, "Ma", parameters=parameters)})["a_flow.py"]
+    assert "async def a_load_task(words: Any, price: Any, limit: int | None) -> " in text
+    assert "async def a_flow(limit: int | None, price: float | str, words: list[str]) -> " in text
+
+
+def test_a_long_name_of_one_operation_is_counted():
+    assert texts({f"a.{'x' * 130}": operation({}, "Ma")})["a_flow.py"].startswith('"""Flow `a`: 1 operation.\n')
 
 
 @pytest.mark.parametrize(("name", "whose"), [("wait_for", "Prefect"), ("return_state", "Prefect"), ("lambda", "Python")])

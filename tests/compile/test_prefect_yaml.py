@@ -133,7 +133,7 @@ VARIABLES = {"WORDS": "wörds", "POOL": "pool with a space", "BASE": "/srv/proje
 def shop(tmp_path, write, prefect):
     """A project that uses every setting of a flow, locked."""
     write("shop.py", SHOP)
-    write("pyproject.toml", '[tool.pulpo]\nname = "shop"\nmodules = ["shop"]\n')
+    write("pyproject.toml", '[tool.pulpo]\nname = "corner"\nmodules = ["shop"]\n')
     shell = Shell(tmp_path, {**prefect, **VARIABLES})
     shell("lock")
     with (tmp_path / "pulpo.lock.yaml").open("a", encoding="utf-8") as lock:
@@ -217,17 +217,19 @@ def expected(shell: Shell, environment: str | None = None) -> tuple[Deployment, 
 
 def prefect_deploy(shell: Shell, environment: str | None = None) -> str:
     """Prefect's own command line, on a server that has the work pools; what it says on stderr."""
+    there = {pool["name"] for pool in ask(shell, "work_pools/filter", {})}
     for pool in {d.work_pool for d in desired(shell.directory, environment)}:
-        ask(shell, "work_pools/", {"name": pool.name, "type": pool.type})
+        if pool.name not in there:
+            ask(shell, "work_pools/", {"name": pool.name, "type": pool.type})
     return shell.python("-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", FILE)[1]
 
 
 def forget(shell: Shell) -> None:
-    """Deletes all deployments and work pools of the server."""
-    for one in ask(shell, "deployments/filter", {}):
+    """Deletes the project's deployments, and the work pools that it asks for."""
+    for one in ask(shell, "deployments/filter", {"deployments": {"tags": {"all_": ["pulpo.project=corner"]}}}):
         ask(shell, f"deployments/{one['id']}", method="DELETE")
-    for pool in ask(shell, "work_pools/filter", {}):
-        ask(shell, f"work_pools/{quote(pool['name'])}", method="DELETE")
+    for name in {d.work_pool.name for d in desired(shell.directory)}:
+        ask(shell, f"work_pools/{quote(name)}", method="DELETE")
 
 
 def assert_same(there: tuple[Deployment, ...], wanted: tuple[Deployment, ...]) -> None:
@@ -240,7 +242,7 @@ def assert_same(there: tuple[Deployment, ...], wanted: tuple[Deployment, ...]) -
 
 def refused(shell: Shell, flow: str, **parameters: Any) -> str:
     """What Prefect has against a run with these parameters; nothing where it makes the run."""
-    found = ask(shell, f"deployments/name/{flow}/shop", method="GET")
+    found = ask(shell, f"deployments/name/{flow}/corner", method="GET")
     try:
         ask(shell, f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
     except urllib.error.HTTPError as error:
@@ -253,7 +255,7 @@ def test_prefects_command_line_and_pulpos_make_the_same_deployments(shop):
     shop("compile")
     said = prefect_deploy(shop)
     assert "Traceback" not in said
-    by_prefect = observed(shop, "shop")
+    by_prefect = observed(shop, "corner")
     assert [d.flow for d in by_prefect] == ["pipeline", "report", "stock", "stock.count"]
     assert_same(by_prefect, expected(shop))
     assert json.loads(shop("prefect", "deploy", "--check", "--format", "json")[0])["changes"] == []
@@ -261,14 +263,14 @@ def test_prefects_command_line_and_pulpos_make_the_same_deployments(shop):
         assert (refused(shop, "stock.count", **value) == "") is is_fine, value
     forget(shop)
     shop("prefect", "deploy")
-    assert_same(observed(shop, "shop"), by_prefect)
+    assert_same(observed(shop, "corner"), by_prefect)
     forget(shop)
 
 
 def test_an_environment_has_deployments_of_its_own(shop):
     shop("--env", "prod", "compile")
     prefect_deploy(shop, "prod")
-    by_prefect = observed(shop, "shop.prod")
+    by_prefect = observed(shop, "corner.prod")
     assert_same(by_prefect, expected(shop, "prod"))
     assert {d.job_variables["env"]["PULPO_ENV"] for d in by_prefect} == {"prod"}
     assert json.loads(shop("--env", "prod", "prefect", "deploy", "--check", "--format", "json")[0])["changes"] == []

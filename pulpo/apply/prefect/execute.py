@@ -76,7 +76,8 @@ async def execute(
     except ApplyError as error:
         raise ApplyError(f"{error.message} ({len(done)} of {len(steps)} changes were made)", hint=error.hint) from None
     if refusals:
-        raise ApplyError(f"Prefect refused {len(refusals)} of {len(steps)} changes; the others were made:{''.join(refusals)}")
+        others = "; the others were made" if done else ""
+        raise ApplyError(f"Prefect refused {len(refusals)} of {len(steps)} changes{others}:{''.join(refusals)}")
 
 
 @dataclass(frozen=True, slots=True)

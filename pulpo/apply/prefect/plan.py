@@ -17,7 +17,7 @@ from pulpo.apply.prefect.steps import (
     Steps,
     UpdateDeployment,
 )
-from pulpo.apply.prefect.wire import FIELDS, differing, is_ours, is_pull_step, project_tag, schedule_body, wanted_fields
+from pulpo.apply.prefect.wire import FIELDS, differing, directory_of, is_ours, project_tag, schedule_body, wanted_fields
 from pulpo.errors import ApplyError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from pulpo.apply.prefect.state import LiveDeployment, Observed
     from pulpo.compile.deployment import Deployment, WorkPool
+
+#: The first five Prefect refuses in names; the others end the path of a request to its API.
+_NOT_IN_NAMES = "/%&<>#?"
 
 
 def plan(
@@ -50,8 +53,8 @@ def plan(
         secrets: What must not be shown.
 
     Raises:
-        ApplyError: A deployment's full name is taken by somebody else's, a work pool of that name has another type, or the
-            plan would delete all deployments because none is desired.
+        ApplyError: Prefect can't have a name, a deployment's full name is taken by somebody else's, a work pool of that name has
+            another type, or the plan would delete all deployments because none is desired.
     """
     wanted = sorted((d for d in desired if only in (None, d.flow)), key=lambda d: d.full_name)
     live = {d.full_name: d for d in observed.deployments}
@@ -79,6 +82,12 @@ def _refuse(
     project: str,
     environment: str | None,
 ) -> None:
+    odd = sorted({name for d in wanted for name in (d.name, d.work_pool.name) if _is_odd(name)})
+    if odd:
+        raise ApplyError(
+            f"Prefect's API has no place for deployments and work pools of these names: {', '.join(odd)}",
+            hint=f"give the project, the environment or the work pool a name without {' '.join(_NOT_IN_NAMES)}",
+        )
     taken = [d.full_name for d in wanted if d.full_name in live and d.full_name not in ours]
     if taken:
         whose = project_tag(project) + (f" and pulpo.environment={environment}" if environment else " alone")
@@ -98,6 +107,11 @@ def _refuse(
             f"the manifest has no flows, and Prefect has deployments of the project, which would all be deleted: {len(ours)}",
             hint="delete them with `prefect deployment delete`, if that is meant",
         )
+
+
+def _is_odd(name: str) -> bool:
+    """Whether Prefect refuses the name, or takes it and can't find it again."""
+    return name in {".", ".."} or not set(_NOT_IN_NAMES).isdisjoint(name)
 
 
 def _pools(wanted: Sequence[Deployment], observed: Observed) -> Iterator[CreatePool]:
@@ -127,7 +141,7 @@ def _update(
     different = {name: list(differing(live.fields.get(name), wanted[name], name)) for name in FIELDS}
     body = {name: wanted[name] for name in FIELDS if different[name]}
     schedules, changed, told = plan_schedules(deployment.schedule, live.schedules)
-    leaves = [leaf for name in FIELDS for leaf in different[name]] + changed
+    leaves = [_place(leaf) for name in FIELDS for leaf in different[name]] + changed
     if live.paused and deployment.schedule is not None and deployment.schedule.paused is not None:
         leaves.append(("paused", True, False))
         body["paused"] = False
@@ -150,14 +164,16 @@ def _cause(deployment: Deployment, live: LiveDeployment, leaves: list[Leaf], sec
     if live.fields.get("version") != deployment.version:
         return "changed in the manifest", False
     # The manifest says neither where the project lies nor what its references stand for.
-    if all(_is_place(deployment, name, before) or holds_secret(after, secrets) for name, before, after in leaves):
+    is_place_said = deployment.directory is not None
+    if all((name == "directory" and not is_place_said) or holds_secret(after, secrets) for name, _, after in leaves):
         return "deployed from another place, or with other variables", False
     return "changed in Prefect", True
 
 
-def _is_place(deployment: Deployment, field: str, before: Any) -> bool:
-    """Whether a field differs in nothing but where the project lies, which the manifest does not say."""
-    return field == "pull_steps" and deployment.directory is None and is_pull_step(before)
+def _place(leaf: Leaf) -> Leaf:
+    """A leaf; that of the steps before a run with nothing but the directory, where that is all that differs."""
+    before, after = directory_of(leaf[1]), directory_of(leaf[2])
+    return leaf if before is None or after is None else ("directory", before, after)
 
 
 def _prune(wanted: set[str], ours: dict[str, LiveDeployment]) -> Iterator[DeleteDeployment]:

@@ -40,9 +40,16 @@ def is_ours(tags: tuple[str, ...], project: str, environment: str | None) -> boo
     return project_tag(project) in tags and said == environment_tags(environment)
 
 
-def is_pull_step(value: Any) -> bool:
-    """Whether pull steps are those that Pulpo writes, with whatever directory."""
-    return isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and set(value[0]) == {_PULL}
+def directory_of(pull_steps: Any) -> str | None:
+    """The directory that pull steps go to, if they are those that Pulpo writes; else None."""
+    first = pull_steps[0] if isinstance(pull_steps, list) and pull_steps else None
+    said = first.get(_PULL) if isinstance(first, dict) else None
+    directory: str | None = said.get("directory") if isinstance(said, dict) else None
+    return directory if pull_steps == _pull_steps(directory) else None
+
+
+def _pull_steps(directory: str | None) -> list[dict[str, Any]]:
+    return [{_PULL: {"directory": directory}}]
 
 
 def wanted_fields(deployment: Deployment, root: Path) -> dict[str, Any]:
@@ -57,7 +64,7 @@ def wanted_fields(deployment: Deployment, root: Path) -> dict[str, Any]:
         "enforce_parameter_schema": True,
         "entrypoint": deployment.entrypoint,
         "path": None,
-        "pull_steps": [{_PULL: {"directory": deployment.directory or str(root)}}],
+        "pull_steps": _pull_steps(deployment.directory or str(root)),
         "work_pool_name": deployment.work_pool.name,
         "work_queue_name": None if deployment.work_queue == _DEFAULT_QUEUE else deployment.work_queue,
         "job_variables": dict(deployment.job_variables),

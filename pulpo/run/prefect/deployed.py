@@ -12,6 +12,10 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterParentFlowRunId,
     LogFilter,
@@ -22,7 +26,14 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, Log, WorkerStatus
 from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling
 from prefect.utilities.urls import url_for
+
+from pulpo.compile.flow import REQUIRED, FlowDefinition
+from pulpo.compile.identifiers import parameter_names
+from pulpo.errors import UsageError
+from pulpo.names import did_you_mean
+from pulpo.run.prefect.server import without_password
 
 #: Seconds between two looks at a run.
 _INTERVAL = 1.0
@@ -57,17 +68,44 @@ class Line:
 
 async def find(client: PrefectClient, name: str) -> Deployed | None:
     """The deployment of a full name such as `scraping/jobs`; None where there is none."""
-    try:
-        found = await client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        return None
-    return Deployed(found.id, name, found.parameters or {}, found.work_pool_name)
+    flow, _, own = name.partition("/")  # by filters: a path would not take every name
+    found = await client.read_deployments(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[own])),
+    )
+    return Deployed(found[0].id, name, found[0].parameters or {}, found[0].work_pool_name) if found else None
 
 
-async def start(client: PrefectClient, deployed: Deployed, parameters: Mapping[str, Any]) -> tuple[FlowRun, str | None]:
-    """Asks for a flow run, now; returns it with its URL in Prefect's UI, None where the server has none."""
-    flow_run = await client.create_flow_run_from_deployment(deployed.id, parameters=dict(parameters))
-    return flow_run, url_for(flow_run)
+async def start(
+    client: PrefectClient, deployed: Deployed, parameters: Mapping[str, Any], *, key: str | None = None
+) -> tuple[FlowRun, str | None]:
+    """Asks for a flow run, now; returns it with its URL in Prefect's UI, None where the server has none.
+
+    With a `key` that was given before it is the flow run of then.
+    """
+    flow_run = await client.create_flow_run_from_deployment(deployed.id, parameters=dict(parameters), idempotency_key=key)
+    return flow_run, without_password(url_for(flow_run))
+
+
+def values_for(flow: FlowDefinition, given: Mapping[str, object], found: Deployed) -> dict[str, Any]:
+    """The values by the names of the generated function's parameters.
+
+    Raises:
+        UsageError: Names are unknown, or parameters have no value; all of them.
+    """
+    names = parameter_names(flow)
+    own = {**{function: function for function in names.values()}, **names}
+    unknown = sorted(set(given) - set(own))
+    values = {own[name]: value for name, value in given.items() if name in own}
+    there = {*values, *found.parameters}
+    missing = sorted(p.name for p in flow.parameters if p.default is REQUIRED and names[p.name] not in there)
+    problems = [f"{flow.name} has no such parameter: {name!r}" for name in unknown]
+    problems += [f"a parameter has no value: {name}" for name in missing]
+    if problems:
+        near = [hint for name in unknown if (hint := did_you_mean(name, names))]
+        known = f"it has: {', '.join(sorted(names))}" if names else "it has none"
+        raise UsageError("\n".join(problems), hint=" ".join([*near, *(f"--param {name}=…" for name in missing)]) or known)
+    return values
 
 
 async def idle(client: PrefectClient, work_pools: Iterable[str]) -> list[str]:
@@ -160,3 +198,27 @@ class _Log:
             found += page
             if len(page) < _PAGE:
                 return found
+
+
+async def read(client: PrefectClient, flow_run: UUID) -> tuple[FlowRun, str] | None:
+    """A flow run, and the name of its flow; None where there is none."""
+    try:
+        found = await client.read_flow_run(flow_run)
+        return found, (await client.read_flow(found.flow_id)).name
+    except ObjectNotFound:
+        return None
+
+
+async def cancel(client: PrefectClient, flow_run: UUID) -> bool:
+    """Asks for the end of a flow run that a worker makes; False where nobody but its own process can end it.
+
+    One that has not begun is cancelled at once, else its worker hears of it.
+    """
+    try:
+        found = await client.read_flow_run(flow_run)
+    except ObjectNotFound:
+        return False
+    if found.deployment_id is None:
+        return False
+    await client.set_flow_run_state(flow_run, Cancelling())
+    return True

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+import inspect
+import pickle
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from uuid import UUID
 
 import anyio
-from prefect import State
+import cloudpickle  # type: ignore[import-untyped]
+from prefect import Flow, State
 from prefect.client.schemas.objects import RunInput, TaskRunResult
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.utilities.callables import get_call_parameters
 
@@ -44,33 +48,41 @@ class OperationError(Exception):
         return self.said
 
 
+class _Packed:
+    """A value on its way to a worker or back, pickled, so that neither Prefect nor Dask looks into it.
+
+    Only who opens it needs the project's modules: a scheduler does not, and a worker without them fails the call. Where Dask
+    unpickles by itself such a worker ends, and the run waits for another one.
+    """
+
+    __slots__ = ("_pickled",)
+
+    def __init__(self, value: Any) -> None:
+        self._pickled: bytes = cloudpickle.dumps(value)
+
+    def open(self) -> Any:
+        return pickle.loads(self._pickled)  # noqa: S301 - of our own making
+
+
 @dataclass(frozen=True, slots=True)
 class _Returned:
     """What an operation returned, and with which try."""
 
-    value: Any
+    value: _Packed
     attempts: int
 
 
-class _Carried:
-    """A value on its way to a worker: neither Prefect nor Dask looks into it, as they do into tuples and dataclasses."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 async def call_elsewhere(
-    cluster: Cluster, member: Member, caller: Caller, given: Mapping[str, Any], edges: Mapping[str, State[Any]]
+    cluster: Cluster, member: Member, caller: Caller, given: Mapping[str, Any], edges: Mapping[str, UUID]
 ) -> tuple[Outcome, State[Any] | None]:
     """Has a step's task run by a cluster; what it returned is not checked. With it, the state of a task run that completed."""
     future: PrefectFuture[Any] | None = None
     try:
         runner = await cluster.started()
-        task = _carried(member.callee)
-        parameters = get_call_parameters(task.fn, (), {name: _Carried(value) for name, value in given.items()})
-        future = runner.submit(task, parameters=parameters, dependencies=_inputs(member, edges, parameters))
+        task, packed = await caller.checking.call(lambda: (_packed(member.callee), {k: _Packed(v) for k, v in given.items()}))
+        parameters = get_call_parameters(task.fn, (), packed)
+        with _bare_flow():
+            future = runner.submit(task, parameters=parameters, dependencies=inputs(member, edges, parameters))
         await _over(future)
         return _outcome(caller, *await caller.checking.call(functools.partial(_result, future)))
     except asyncio.CancelledError:
@@ -86,28 +98,56 @@ def time_is_up() -> bool:
     return anyio.current_effective_deadline() <= anyio.current_time()
 
 
-def _carried(task: Any) -> Any:
-    """The task as it is sent to a worker."""
+def _packed(task: Any) -> Any:
+    """The task as it is sent to a worker: nothing of the project's can be seen in it."""
     sent = copy(task)
     sent.fn = _on_worker(task.fn)
+    functools.update_wrapper(sent, sent.fn)
     return sent
 
 
-def _on_worker(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[_Returned]]:
-    @functools.wraps(function)
-    async def attempt(**given: Any) -> _Returned:
-        values = {name: one.value if isinstance(one, _Carried) else one for name, one in given.items()}
+def _on_worker(function: Any) -> Any:
+    packed = _Packed(function)
+
+    async def attempt(**given: _Packed) -> _Returned:
         context = TaskRunContext.get()
         attempts = context.task_run.run_count if context is not None else 1
         try:
-            return _Returned(await function(**values), attempts)
+            called, values = packed.open(), {name: value.open() for name, value in given.items()}
+        except Exception as error:
+            raise OperationError(f"the worker can't read the call: {describe(error)}", "", attempts, is_final=False) from error
+        try:
+            return _Returned(_Packed(await called(**values)), attempts)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and time_is_up():
                 raise
-            said, told = describe(error), explain(error.with_traceback(_below(error, function)))
+            said, told = describe(error), explain(error.with_traceback(_below(error, called)))
             raise OperationError(said, told.removeprefix(said), attempts, isinstance(error, RunError)) from error
 
+    attempt.__name__ = function.__name__
+    names = inspect.signature(function).parameters
+    vars(attempt)["__signature__"] = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names])
     return attempt
+
+
+@contextlib.contextmanager
+def _bare_flow() -> Iterator[None]:
+    """Within it Prefect sends a flow of the same name along instead of the running one, which holds what is the project's."""
+    context = FlowRunContext.get()
+    if context is None or context.flow is None:
+        yield
+        return
+    with context.model_copy(update={"flow": _bare(context.flow.name)}):
+        yield
+
+
+@functools.cache
+def _bare(name: str) -> Flow[..., Any]:
+    return Flow(_nothing, name=name)
+
+
+def _nothing() -> None:
+    """The body of a flow that nobody calls."""
 
 
 def _below(error: BaseException, function: Any) -> TracebackType | None:
@@ -118,13 +158,12 @@ def _below(error: BaseException, function: Any) -> TracebackType | None:
     return trace.tb_next if trace is not None else None
 
 
-def _inputs(member: Member, edges: Mapping[str, State[Any]], parameters: Mapping[str, Any]) -> dict[str, set[RunInput]]:
+def inputs(member: Member, edges: Mapping[str, UUID], parameters: Collection[str]) -> dict[str, set[RunInput]]:
     """For Prefect to show: the task runs that each parameter's records come from."""
     found: dict[str, set[RunInput]] = {}
     for name, wire in member.wires.items():
-        runs = [edges[producer].state_details.task_run_id for producer in wire.producers if producer in edges]
         if name in parameters:
-            found[name] = {TaskRunResult(id=run) for run in runs if run is not None}
+            found[name] = {TaskRunResult(id=edges[producer]) for producer in wire.producers if producer in edges}
     return found
 
 
@@ -140,15 +179,18 @@ async def _over(future: PrefectFuture[Any]) -> None:
 
 
 def _result(future: PrefectFuture[Any]) -> tuple[Any, State[Any]]:
-    """What the task returned, or the exception that it failed with, and its state; raises where there is none."""
+    """What the operation returned, with its tries, or the exception that the task failed with; and its state.
+
+    Raises where there is none.
+    """
     result = future.result(raise_on_failure=False)
-    return result, future.state
+    return (Outcome(result.value.open(), attempts=result.attempts) if isinstance(result, _Returned) else result), future.state
 
 
 def _outcome(caller: Caller, result: object, state: State[Any]) -> tuple[Outcome, State[Any] | None]:
-    if isinstance(result, _Returned):
+    if isinstance(result, Outcome):
         # The records are let go: whoever waits for this task run is only shown it.
-        return Outcome(result.value, attempts=result.attempts), state.model_copy(update={"data": None})
+        return result, state.model_copy(update={"data": None})
     if isinstance(result, OperationError):
         error = RunError(result.said) if result.is_final else FarError(result.said, result.more)
         return Outcome(error=error, attempts=result.attempts), None

@@ -7,6 +7,7 @@ import contextvars
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from prefect import Flow, State
 from prefect.context import FlowRunContext
@@ -99,7 +100,8 @@ class PrefectSteps(Steps):
         self._text = text
         #: Set when a step may begin, will not run, or the run breaks off.
         self._turns = {name: asyncio.Event() for name in self.board.lives}
-        self._states: dict[str, State[Any]] = {}
+        #: The task runs of steps that completed, by operation; of a mapped one, the last.
+        self._runs: dict[str, UUID] = {}
         self._starting = asyncio.Lock()
 
     async def do(self, members: Iterable[Member]) -> None:
@@ -153,9 +155,14 @@ class PrefectSteps(Steps):
         return TaskCaller(
             caller,
             self._text.steps[operation],
-            edges=lambda: {name: self._states[name] for name in after if name in self._states},
-            note=lambda state: self._states.__setitem__(operation, state),
+            edges=lambda: {name: self._runs[name] for name in after if name in self._runs},
+            note=lambda state: self._note(operation, state),
         )
+
+    def _note(self, operation: str, state: State[Any]) -> None:
+        run = state.state_details.task_run_id
+        if run is not None:
+            self._runs[operation] = run
 
     def _begin(self, live: Live) -> bool:
         self._turns[live.step.operation].set()

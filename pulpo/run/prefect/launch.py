@@ -11,7 +11,6 @@ from typing import Any
 
 from prefect import Flow
 from prefect import State as PrefectState
-from prefect.settings import PREFECT_API_URL
 
 from pulpo.compile.artifacts import ORCHESTRATION, artifacts, write
 from pulpo.compile.codegen import PrefectCodeGenerator
@@ -28,7 +27,8 @@ from pulpo.run.inputs import InputChoice
 from pulpo.run.plan import Asked, Plan, prepare
 from pulpo.run.prefect.plans import ENGINE, LAUNCHED, Planned
 from pulpo.run.prefect.project import NO_SERVER, has_server
-from pulpo.run.prefect.server import connected
+from pulpo.run.prefect.server import configured, connected
+from pulpo.run.prefect.tagged import tagged
 from pulpo.run.prefect.task_runners import check
 from pulpo.run.prefect.text import home_of
 from pulpo.run.record import RunRecord, State
@@ -98,7 +98,9 @@ class PrefectEngine:
             this = Planned(plan, store, self._compiler, on_event)
             if not has_server():
                 self._talk(NO_SERVER)
-            return await _launch(found, self._parameters(home, plan), this)
+            entry = self._manifest.flows.get(home)
+            with tagged((entry.tags or ()) if entry is not None else ()):
+                return await _launch(found, self._parameters(home, plan), this)
 
     def _parameters(self, home: str, plan: Plan) -> dict[str, object]:
         """What Prefect shows as the flow run's parameters; each step's come from the plan."""
@@ -137,7 +139,7 @@ async def _launch(flow: Flow[..., Any], parameters: Mapping[str, object], this: 
 
 
 def _unreachable(error: Exception) -> UsageError:
-    url = PREFECT_API_URL.value()
+    url = configured()
     where = f"the Prefect server at {url}" if url else "Prefect's own server"
     return UsageError(f"{where} can't be used: {describe(error)}", hint="start it, or take away what names it")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +17,9 @@ from prefect.context import FlowRunContext
 
 from pulpo.compile.flow import REQUIRED, FlowDefinition
 from pulpo.compile.identifiers import parameter_names
+from pulpo.compile.literals import py
 from pulpo.compile.orchestration import OrchestrationCompiler
+from pulpo.errors import UsageError
 from pulpo.manifest.load import load
 from pulpo.run.collector import rare_collections
 from pulpo.run.events import Listener
@@ -28,7 +31,7 @@ from pulpo.run.record import RUNS, RunRecord, State
 from pulpo.run.signals import ended_like_interrupted
 from pulpo.settings import Project
 from pulpo.store.base import Record, Store
-from pulpo.store.sqlite import SqliteStore
+from pulpo.store.open import project_store
 from pulpo.store.values import now
 
 ENGINE = "prefect"
@@ -66,11 +69,13 @@ async def planned(flow: Flow[..., Any], parameters: Mapping[str, object], text: 
         yield launched
         return
     project = Project(root_of(flow.fn.__code__.co_filename), environment=os.environ.get("PULPO_ENV") or None)
-    manifest, _ = load(project.lock_path, file=project.lock_shown, environment=project.environment)
-    compiler = OrchestrationCompiler(manifest)
-    check(flow.name, text, compiler)
-    definition = compiler.flow(flow.name)
-    async with SqliteStore(project.store_path) as store:
+    with rare_collections():
+        manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
+        compiler = OrchestrationCompiler(manifest)
+        check(flow.name, text, compiler)
+        definition = compiler.flow(flow.name)
+        _check_parameters(flow, definition)
+    async with project_store(project, manifest, locate=document.locate) as store:
         with ended_like_interrupted(), rare_collections():
             asked = Asked(_asked(definition, parameters), {})
             resume = await _tried_before(store, flow_run)
@@ -95,6 +100,19 @@ async def _tried_before(store: Store, flow_run: FlowRun | None) -> str | None:
         over = replace(runs[0], state=State.FAILED, finished=now(), error="Prefect started the flow run again elsewhere")
         await store.upsert_many(RUNS, [Record(over.id, over.data(), run=over.id)])
     return runs[0].id
+
+
+def _check_parameters(flow: Flow[..., Any], definition: FlowDefinition) -> None:
+    """Refuses defaults that the lock has changed: Prefect has put the text's in where nothing was given."""
+    names = parameter_names(definition)
+    declared = {names[p.name]: p.default for p in definition.parameters}
+    written = {n: REQUIRED if p.default is p.empty else p.default for n, p in inspect.signature(flow.fn).parameters.items()}
+    for name in sorted({*declared, *written}):
+        if name not in declared or name not in written or py(declared[name]) != py(written[name]):
+            raise UsageError(
+                f"the text of the flow {flow.name} in run_cache/orchestration is older than the lock: its parameter {name}",
+                hint="run `pulpo compile`",
+            )
 
 
 def _asked(flow: FlowDefinition, given: Mapping[str, object]) -> dict[str, object]:

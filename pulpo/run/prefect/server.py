@@ -37,7 +37,7 @@ _WHERE_SET = f"set {_VARIABLE}, `services.{SERVICE}.uri` in the lock, or a profi
 def connected(
     manifest: Manifest, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None
 ) -> Iterator[str | None]:
-    """Within it Prefect's clients talk to the project's server; yields the URL of its API, None where there is none.
+    """Within it Prefect's clients talk to the project's server; yields `configured()`.
 
     That is what the variable PREFECT_API_URL says, else the manifest's `services.prefect.uri`, else Prefect's own settings.
 
@@ -47,11 +47,24 @@ def connected(
     """
     service = manifest.services.get(SERVICE)
     if environ.get(_VARIABLE) or service is None or service.uri is None:
-        yield PREFECT_API_URL.value()  # Prefect reads the variable and its profiles itself
+        yield configured()  # Prefect reads the variable and its profiles itself
         return
     resolved = resolve({"services": {SERVICE: {"uri": service.uri}}}, environ, locate)
     with temporary_settings(_settings(resolved.data["services"][SERVICE]["uri"])):
-        yield PREFECT_API_URL.value()
+        yield configured()
+
+
+def configured() -> str | None:
+    """The URL of the API that Prefect's clients talk to, without a password; None where there is none."""
+    return without_password(PREFECT_API_URL.value())
+
+
+def without_password(url: str | None) -> str | None:
+    """The URL without the name and password that may be in it."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def required(url: str | None) -> str:

@@ -20,6 +20,7 @@ from pulpo.errors import DiagnosticsError, UsageError
 from pulpo.manifest.flow import FlowSpec
 from pulpo.manifest.references import resolve
 from pulpo.run.prefect.project import has_server
+from pulpo.run.prefect.tagged import leave_tags
 
 _CLASSES = {"dask": ("prefect_dask", "DaskTaskRunner"), "ray": ("prefect_ray", "RayTaskRunner")}
 
@@ -128,8 +129,10 @@ CLUSTER: contextvars.ContextVar[Cluster | None] = contextvars.ContextVar("pulpo_
 def enter_flow() -> None:
     """The body of a flow begins: its steps go to the task runner of its flow run.
 
-    If that is equal to the one of the flow around it, they go there: a cluster serves all flows that it holds for.
+    If that is equal to the one of the flow around it, they go there: a cluster serves all flows that it holds for. The flow's
+    own tags are not theirs.
     """
+    leave_tags()
     context = FlowRunContext.get()
     own = context.task_runner if context is not None else None
     outer = CLUSTER.get()

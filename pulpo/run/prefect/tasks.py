@@ -11,15 +11,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
+from uuid import UUID
 
 from prefect import State, Task
+from prefect.client.schemas.objects import StateType, TaskRunResult
+from prefect.futures import PrefectFuture, PrefectTaskRunFuture
+from prefect.task_engine import run_task_async
 from prefect.utilities.annotations import quote
 
 from pulpo.compile.flow import Settings
 from pulpo.errors import RunError
 from pulpo.run.call import Caller, OnBegin, Outcome, Values, forget_cancellation
 from pulpo.run.failure import describe
-from pulpo.run.prefect.elsewhere import CALLS_ELSEWHERE, OperationError, call_elsewhere, time_is_up
+from pulpo.run.prefect.elsewhere import CALLS_ELSEWHERE, OperationError, call_elsewhere, inputs, time_is_up
 from pulpo.run.prefect.task_runners import CLUSTER
 from pulpo.run.prefect.wiring import Member
 from pulpo.run.threads import CallTimeoutError, Threads
@@ -122,7 +126,7 @@ async def show(member: Member, state: Callable[[], State[Any]]) -> None:
     task: Any = member.callee
     token = _SHOWN.set(state)
     try:
-        await task(**dict.fromkeys(inspect.signature(task.fn).parameters), return_state=True)
+        await task(**dict.fromkeys(_taken(task)), return_state=True)
     finally:
         _SHOWN.reset(token)
 
@@ -133,8 +137,8 @@ class TaskCaller:
 
     caller: Caller
     member: Member
-    #: Task runs that it waited for, by operation, to be shown.
-    edges: Callable[[], Mapping[str, State[Any]]]
+    #: The ids of the task runs that it waited for, by operation, to be shown.
+    edges: Callable[[], Mapping[str, UUID]]
     #: Told the state of each completed task run.
     note: Callable[[State[Any]], None]
 
@@ -187,14 +191,56 @@ class TaskCaller:
         return outcome
 
     def _given(self, values: Values) -> dict[str, Any]:
-        task: Any = self.member.callee
-        taken = inspect.signature(task.fn).parameters
-        return {name: value for name, value in {**self.member.plain, **values}.items() if name in taken}
+        given = {**self.member.plain, **values}
+        return {name: given[name] for name in _taken(self.member.callee) if name in given}
 
     async def _run_task(self, values: Values) -> State[Any]:
-        task: Any = self.member.callee
-        # Those that ran elsewhere have no data any more, and Prefect wants to see some.
-        edges = [state for state in self.edges().values() if state.data is not None]
-        given = {name: quote(value) for name, value in self._given(values).items()}
-        state: State[Any] = await task(**given, wait_for=edges, return_state=True)
+        """What calling the task does, but that Prefect is told where its arguments come from, and need not find out."""
+        edges = self.edges()
+        parameters = {name: quote(value) for name, value in self._given(values).items()}
+        shown = inputs(self.member, edges, parameters)
+        told = {one.id for some in shown.values() for one in some if isinstance(one, TaskRunResult)}
+        state: State[Any] = await run_task_async(  # type: ignore[assignment]  # as asked for
+            self.member.callee,  # type: ignore[arg-type]  # a step's is a task
+            parameters=parameters,
+            dependencies=shown,
+            wait_for=[_Done(run) for run in edges.values() if run not in told],
+            return_type="state",
+        )
         return state
+
+
+def _taken(task: Any) -> tuple[str, ...]:
+    """The names of a task's parameters; much faster than its signature."""
+    code = task.fn.__code__
+    names: tuple[str, ...] = code.co_varnames
+    return names[: code.co_argcount + code.co_kwonlyargcount]
+
+
+class _Over(State[None]):
+    """The state of a task run that is over, which has no result."""
+
+    def result(self, *_: object, **__: object) -> None:
+        """Nothing; without a thread, in which Prefect looks for a result."""
+
+
+_OVER = _Over(type=StateType.COMPLETED)
+
+
+class _Done(PrefectTaskRunFuture[None]):
+    """A task run to be shown as one that another came after; a state in its place Prefect would search for more of them."""
+
+    @property
+    def state(self) -> State[None]:
+        """Completed."""
+        return _OVER
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Nobody has to."""
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> None:
+        """Nothing."""
+
+    def add_done_callback(self, fn: Callable[[PrefectFuture[None]], None]) -> None:
+        """Calls it."""
+        fn(self)

@@ -75,8 +75,7 @@ def check(flow: str, text: Text, compiler: OrchestrationCompiler) -> None:
     Raises:
         UsageError: They differ, so that the text would run something else.
     """
-    # A step stands in the text as the whole project has it, also in a flow that is run alone.
-    differences = list(_differences(text, compiler.operations_of(flow), compiler.flow(PIPELINE)))
+    differences = list(_differences(text, compiler.operations_of(flow), compiler))
     differences += _other_runners(text, compiler.manifest.flows)
     if differences:
         more = f"; and {len(differences) - 1} more" if len(differences) > 1 else ""
@@ -86,12 +85,12 @@ def check(flow: str, text: Text, compiler: OrchestrationCompiler) -> None:
         )
 
 
-def _differences(text: Text, operations: Sequence[str], whole: FlowDefinition) -> Iterator[str]:
+def _differences(text: Text, operations: Sequence[str], compiler: OrchestrationCompiler) -> Iterator[str]:
     yield from (f"it has no {name}" for name in sorted(set(operations) - set(text.steps)))
     yield from (f"the lock has no {name}" for name in sorted(set(text.steps) - set(operations)))
-    for declared in whole.steps():
-        if declared.operation in text.steps:
-            yield from _differences_of(text.steps[declared.operation], declared)
+    for operation in operations:
+        if operation in text.steps:
+            yield from _differences_of(text.steps[operation], compiler.step(operation))
 
 
 def _other_runners(text: Text, flows: Mapping[str, FlowSpec]) -> Iterator[str]:

@@ -300,6 +300,16 @@ def test_text_older_than_the_lock_runs_nothing(jobs):
     assert "there are no runs yet" in jobs("runs")[1]
 
 
+def test_text_with_another_default_than_the_lock_has_runs_nothing(jobs):
+    jobs("compile")
+    lock = jobs.directory / "pulpo.lock.yaml"
+    assert "default: python" in lock.read_text()
+    lock.write_text(lock.read_text().replace("default: python", "default: rust"))
+    _, err = jobs.python(jobs.script("scraping_flow"), code=1)
+    assert "is older than the lock: its parameter keywords" in err
+    assert "there are no runs yet" in jobs("runs")[1]
+
+
 def test_without_prefect_the_engine_says_what_to_install(jobs):
     program = "import sys; sys.modules['prefect'] = None; from pulpo.__main__ import main; main()"
     _, err = jobs.python("-c", program, "run", "pipeline", "--engine", "prefect", code=2)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -201,6 +206,57 @@ def test_a_stopped_run_leaves_no_workers_behind(project, number):
         assert "Traceback" not in err
         assert took < 15
         assert {s["state"] for s in shell.latest()["steps"] if s["operation"] != "make.many"} == {"cancelled"}
+
+
+@contextlib.contextmanager
+def dask(directory: Path, kind: str, *path: Path):
+    """A scheduler or a worker started by hand, with modules from `path`."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])}
+    options = ("--no-dashboard", "--scheduler-file", "cluster.json", "--host", "127.0.0.1")
+    options += ("--port", "0") if kind == "scheduler" else ("--no-nanny", "--nthreads", "2")
+    with (directory / f"{kind}.log").open("w") as log:
+        command = (sys.executable, "-m", f"distributed.cli.dask_{kind}", *options)
+        process = subprocess.Popen(command, cwd=directory, env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def address(directory: Path) -> str:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((directory / "cluster.json").read_text())["address"]
+        assert time.monotonic() < deadline, (directory / "scheduler.log").read_text()
+        time.sleep(0.05)
+
+
+def test_a_cluster_that_is_there_needs_the_project_on_its_workers_alone(project, tmp_path_factory):
+    shell = project(f"""{HEAD}
+    @operation("make.many")
+    def many() -> list[A]:
+        return [A(n=i) for i in range(4)]
+
+    @operation("use.each", inputs=Settings)
+    def use(a: A, settings: Settings) -> B:
+        return B(n=a.n * settings.factor)
+    """)
+    say(shell, "{pipeline: {task_runner: dask, task_runner_options: {address: '${DASK_ADDRESS}'}}}")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with dask(elsewhere, "scheduler"):
+        shell.environment["DASK_ADDRESS"] = address(elsewhere)
+        with dask(elsewhere, "worker") as worker:
+            failed = shell.run("pipeline", "--engine", "prefect", code=1)
+            assert failed["error"].startswith("make.many: the worker can't read the call: ModuleNotFoundError: No module named ")
+            assert worker.poll() is None
+        with dask(elsewhere, "worker", shell.directory):
+            both(shell, "pipeline", "-p", "factor=2")
 
 
 def test_what_a_task_runner_lacks_is_said_before_anything_begins(project):

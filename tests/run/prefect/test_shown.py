@@ -88,3 +88,57 @@ def test_steps_that_are_not_called_are_shown_too(project):
     assert cached[2].startswith("reused from 2")
     assert states["use.after"] == ("CANCELLED", "Skipped", "skipped: use.fails did not complete")
     assert states["use.fails"][:2] == ("FAILED", "Failed")
+
+
+def test_a_schedule_makes_runs(project):
+    shell = project(f"""{HEAD}
+    @operation("make.many")
+    def many() -> list[A]:
+        return [A(n=1)]
+    """)
+    say(shell, "{make: {schedule: {interval: 3600}}}")
+    shell("prefect", "deploy", "make")
+    deadline = time.monotonic() + 60
+    while not ask(shell, "flow_runs", deployments={"name": {"any_": ["shop"]}}):
+        assert time.monotonic() < deadline, "no run was scheduled"
+        time.sleep(0.2)
+
+
+def test_a_flows_tags_are_on_its_flow_run_alone(project):
+    shell = project(f"""{HEAD}
+    @operation("make.deep.many", tags=["text"])
+    def many() -> list[A]:
+        return [A(n=1)]
+    """)
+    say(shell, "{make: {tags: [nightly, slow]}}")
+    run = shell.run("make", "--engine", "prefect")
+    (root,) = ask(shell, "flow_runs", flow_runs={"name": {"any_": [run["id"]]}})
+    assert sorted(root["tags"]) == ["nightly", "slow"]
+    ((_, made),) = shown(shell, run["id"], 1)
+    assert made["tags"] == ["text"]
+    (deep,) = ask(shell, "flow_runs", flow_runs={"start_time": {"after_": root["start_time"]}, "name": {"any_": ["make.deep"]}})
+    assert deep["tags"] == []
+
+
+def test_prefect_is_told_what_a_step_waited_for(project):
+    shell = project(f"""{HEAD}
+    @operation("make.one")
+    def one() -> A:
+        return A(n=1)
+
+    @operation("make.other")
+    def other() -> B:
+        return B(n=2)
+
+    @operation("use.both", after=["make.order"])
+    def both(a: A, b: B) -> C:
+        return C(n=a.n + b.n)
+
+    @operation("make.order")
+    def order() -> None:
+        return None
+    """)
+    run = shell.run("pipeline", "--engine", "prefect")
+    tasks = {one["name"]: one for _, one in shown(shell, run["id"], 4)}
+    inputs = {name: [one["id"] for one in found] for name, found in tasks["use.both"]["task_inputs"].items()}
+    assert inputs == {"a": [tasks["make.one"]["id"]], "b": [tasks["make.other"]["id"]], "wait_for": [tasks["make.order"]["id"]]}

@@ -3,6 +3,8 @@
 Made by `pulpo compile` from pulpo.lock.yaml. Do not edit: change the lock, and compile again.
 """
 
+import sys
+
 import pulpo.run.prefect  # before Prefect, which it tells to send no usage data
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
@@ -61,3 +63,7 @@ async def headline_flow() -> State[None]:
             previous=previous(),
         ),
     )
+
+
+if __name__ == "__main__":
+    sys.exit("several flows are in this file, run one of them: pulpo run check_totals --engine prefect")
