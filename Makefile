@@ -16,7 +16,7 @@ help: ## this list
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[beanie,dask,prefect]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[api,beanie,dask,prefect]" --group dev
 	@touch $@
 
 $(NODE): tests/node/package-lock.json
@@ -56,7 +56,7 @@ golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
 bench: $(READY) ## the benchmarks, side by side
-	for name in commands engine manifest store; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in commands engine manifest store prefect; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 spell: $(READY) ## spelling
 	$(BIN)/codespell pulpo examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -10,13 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulpo.declare.registry import REGISTRY
+from tests.mongo_server import Mongod
 from tests.prefect_server import prefect_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 GOLDEN = Path(__file__).parent / "golden"
+_DATABASES = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +63,42 @@ def prefect(tmp_path_factory):
     """The environment of processes that use a real Prefect server: one for all tests of a process (with xdist: of a worker)."""
     with prefect_server(tmp_path_factory.mktemp("prefect")) as environment:
         yield environment
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB: that of MONGO_URL, else one of this process."""
+    given = os.environ.get("MONGO_URL")
+    if given:
+        yield given
+        return
+    mongod = Mongod(tmp_path_factory.mktemp("mongod"))
+    mongod.start()
+    try:
+        yield mongod.url
+    finally:
+        mongod.kill()
+
+
+@pytest.fixture
+def own_mongod(tmp_path: Path) -> Iterator[Mongod]:
+    """A server that a test may kill; it is not started."""
+    mongod = Mongod(tmp_path)
+    try:
+        yield mongod
+    finally:
+        mongod.kill()
+
+
+@pytest.fixture
+async def database(mongo_url: str) -> AsyncIterator[str]:
+    """The name of a database that is gone after the test."""
+    from pulpo.store.mongo import MongoStore
+
+    name = f"pulpo_test_{os.getpid()}_{next(_DATABASES)}"
+    yield name
+    async with MongoStore(mongo_url, database=name, driver="pymongo") as store:
+        await store.database.client.drop_database(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

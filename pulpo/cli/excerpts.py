@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pulpo.cli.credentials import holds_credential
+from pulpo.codes.credentials import holds_credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

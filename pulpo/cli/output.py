@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,11 +16,10 @@ from pulpo.diagnostics import Severity, dotted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pulpo.diagnostics import Diagnostic, Place
+    from pulpo.diagnostics import Diagnostic
     from pulpo.errors import PulpoError
 
 _STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
-_NOWHERE = {"file": None, "line": None, "column": None, "end_line": None, "end_column": None}
 #: The width of excerpts, but for narrower terminals.
 _WIDTH = 120
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
@@ -74,8 +73,8 @@ class Output:
 
     def diagnostics(self, diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
         """Problems, one a paragraph with an excerpt, in the order given; on stderr where no stream is given."""
-        from pulpo.cli.credentials import redacted
         from pulpo.cli.excerpts import Excerpts
+        from pulpo.codes.credentials import redacted
 
         stream = stream or sys.stderr
         found = redacted(diagnostics)
@@ -113,33 +112,6 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def diagnostics_as_data(diagnostics: Iterable[Diagnostic]) -> dict[str, object]:
-    """Diagnostics as `--format json` prints them: version 1, lines and columns from 1, paths as lists."""
-    from pulpo.cli.credentials import redacted
-    from pulpo.codes.pages import url
-
-    found = redacted(diagnostics)
-    counts = {severity.value: sum(d.severity is severity for d in found) for severity in Severity}
-    return {
-        "version": 1,
-        "ok": counts["error"] == 0,
-        "summary": counts,
-        "diagnostics": [
-            {
-                "code": d.code,
-                "severity": d.severity.value,
-                "message": d.message,
-                "path": list(d.path),
-                **_place_data(d.place),
-                "hint": d.hint,
-                "related": [{"message": r.message, "path": list(r.path), **_place_data(r.place)} for r in d.related],
-                "url": url(d.code),
-            }
-            for d in found
-        ],
-    }
-
-
 def _plain(value: object) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat().replace("+00:00", "Z")
@@ -152,7 +124,3 @@ def _width(stream: TextIO) -> int:
         if stream.isatty():
             return min(os.get_terminal_size(stream.fileno()).columns or _WIDTH, _WIDTH)
     return _WIDTH
-
-
-def _place_data(place: Place | None) -> dict[str, object]:
-    return asdict(place) if place else dict(_NOWHERE)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pulpo.cli.credentials import redacted
+from pulpo.codes.credentials import redacted
 from pulpo.codes.pages import page, url
 from pulpo.diagnostics import Severity, dotted
 from pulpo.names import REPOSITORY_URL

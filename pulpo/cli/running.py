@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pulpo.manifest.model import Manifest
     from pulpo.run.events import Listener
     from pulpo.run.inputs import InputChoice
+    from pulpo.run.logs import LoggedLine
     from pulpo.run.record import RunRecord
     from pulpo.run.start import Engine, Parameters, Part
     from pulpo.settings import Project
@@ -42,7 +43,7 @@ def run_flow(
     engine: str = INLINE,
     talk: Callable[[str], None] | None = None,
 ) -> RunRecord:
-    """Run a flow of a project with its embedded store, on the engine `inline` or `prefect`; see `pulpo.run.start.start`.
+    """Run a flow of a project with its store, on the engine `inline` or `prefect`; see `pulpo.run.start.start`.
 
     `inputs` are texts: `@FILE`, `run:ID` or `latest`, by model. `on_interrupt` is called when an interrupted run has been
     recorded, before the loop waits for what it can't stop, such as threads of the user's. `talk` is told of waits.
@@ -55,6 +56,7 @@ def run_flow(
     from pulpo.manifest.load import load
     from pulpo.run.signals import ended_like_interrupted
     from pulpo.run.start import start
+    from pulpo.store.open import project_store
 
     manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
     choices = {model: input_choice(text) for model, text in inputs.items()}
@@ -69,7 +71,7 @@ def run_flow(
             )  # fmt: skip
 
     try:
-        return _with_store(project, work, on_interrupt)
+        return with_store(project_store(project, manifest, locate=document.locate), work, on_interrupt)
     except DiagnosticsError as error:  # of the data flow, which knows paths but no places
         raise DiagnosticsError([d.located(document.locate) for d in error.diagnostics]) from error
 
@@ -97,13 +99,14 @@ def importing_prefect() -> Iterator[None]:
     # What goes on is told by Pulpo; Prefect's own log goes to its server.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     try:
-        importlib.import_module("pulpo.run.prefect")  # first: it keeps Prefect from reporting anything
+        # First: it keeps Prefect from reporting anything. Its settings are read when somebody asks for one.
+        importlib.import_module("pulpo.run.prefect").has_server()
         yield
     except ModuleNotFoundError as error:
         raise UsageError(
             f"this needs Prefect, of which this is not installed: {error.name}", hint="pip install 'pulpocore[prefect]'"
         ) from error
-    except ValueError as error:  # read when it is imported
+    except ValueError as error:
         raise UsageError(f"Prefect's settings can't be read: {error}", hint="`prefect config view` shows them") from error
 
 
@@ -111,7 +114,8 @@ def list_runs(project: Project, limit: int) -> list[RunRecord]:
     """The latest runs, newest first; none where there is no store yet."""
     from pulpo.run.history import list_runs
 
-    return _with_store(project, lambda store: list_runs(store, limit=limit)) if project.store_path.exists() else []
+    store = _store_with_runs(project)
+    return with_store(store, lambda opened: list_runs(opened, limit=limit)) if store else []
 
 
 def show_run(project: Project, run: str) -> RunRecord:
@@ -122,17 +126,55 @@ def show_run(project: Project, run: str) -> RunRecord:
     """
     from pulpo.run.history import NO_RUNS, find_run
 
-    if not project.store_path.exists():
+    store = _store_with_runs(project)
+    if store is None:
         raise UsageError("there are no runs yet", hint=NO_RUNS)
-    return _with_store(project, lambda store: find_run(store, run))
+    return with_store(store, lambda opened: find_run(opened, run))
 
 
-def _with_store(project: Project, work: Callable[[Store], Awaitable[T]], on_interrupt: Callable[[], None] | None = None) -> T:
+def show_logs(project: Project, run: str, operation: str | None = None, level: str | None = None) -> list[LoggedLine]:
+    """What the operations of a run logged; see `CLI.runs_logs`.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    from pulpo.run.history import NO_RUNS, find_run
+    from pulpo.run.logs import LINES, read_logs
+
+    store = _store_with_runs(project)
+    if store is None:
+        raise UsageError("there are no runs yet", hint=NO_RUNS)
+
+    async def read(opened: Store) -> list[LoggedLine]:
+        found = await find_run(opened, run)
+        return (await read_logs(opened, found.id, operation=operation, level=level, limit=LINES + 1)).lines
+
+    return with_store(store, read)
+
+
+def _store_with_runs(project: Project) -> Store | None:
+    """The project's store; None where it is the embedded one and its file is not there yet: looking makes no file."""
+    from pulpo.manifest.load import load
+    from pulpo.store.open import project_store
     from pulpo.store.sqlite import SqliteStore
+
+    if not project.lock_path.exists():  # and so nothing names another store
+        store: Store = SqliteStore(project.store_path)
+    else:
+        manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
+        store = project_store(project, manifest, locate=document.locate)
+    return None if isinstance(store, SqliteStore) and not store.path.exists() else store
+
+
+def with_store(store: Store, work: Callable[[Store], Awaitable[T]], on_interrupt: Callable[[], None] | None = None) -> T:
+    """What `work` returns, called with the store, which is open meanwhile, in an event loop of its own.
+
+    `on_interrupt` is called when an interrupted `work` has ended, before the loop waits for what it can't stop.
+    """
 
     async def main() -> T:
         try:
-            async with SqliteStore(project.store_path) as store:
+            async with store:
                 return await work(store)
         except asyncio.CancelledError:
             if on_interrupt is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulpo.cli.commands import check, explain, graph, lock, merge, prefect, run, runs, schema, show
+from pulpo.cli.commands import api, check, db, explain, graph, lock, merge, prefect, run, runs, schema, show
 from pulpo.cli.commands import compile as compile_command
 from pulpo.cli.output import Output
 
@@ -53,7 +53,7 @@ def build() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for module in (lock, check, compile_command, explain, graph, show, run, runs, prefect, schema, merge):
+    for module in (lock, check, compile_command, explain, graph, show, run, runs, db, prefect, api, schema, merge):
         module.register(app)
     return typer.main.get_command(app)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pulpo.declare.annotations import is_pydantic
 from pulpo.declare.json_schema import model_schema, required_init_vars, undefined_name
@@ -184,7 +184,10 @@ def _lower_model(declaration: ModelDeclaration, result: Lowered) -> dict[str, An
         )  # fmt: skip
     given = {**_document_settings(cls), "description": _summary(cls), **declaration.settings}
     settings = _settings(ModelSettings, given, ("models", name), result)
-    return {"entrypoint": _entrypoint(declaration, "models", result), **settings, "schema": schema}
+    structure: dict[str, Any] = {"entrypoint": _entrypoint(declaration, "models", result)}
+    if _has_object_ids(cls):
+        structure["object_ids"] = True
+    return {**structure, **settings, "schema": schema}
 
 
 def _tell_undefined(undefined: str, cls: type, model: str, result: Lowered) -> None:
@@ -198,6 +201,14 @@ def _tell_undefined(undefined: str, cls: type, model: str, result: Lowered) -> N
 def _is_document(cls: type) -> bool:
     """Whether a class is a Beanie document, told without importing Beanie."""
     return any(k.__module__.startswith("beanie.") and k.__name__ == "Document" for k in cls.__mro__)
+
+
+def _has_object_ids(cls: type) -> bool:
+    """Whether a class is a Beanie document whose ids are ObjectIds, which is what they are unless it says otherwise."""
+    if not _is_document(cls):
+        return False
+    annotation = cls.model_fields["id"].annotation  # type: ignore[attr-defined]
+    return any(getattr(one, "__name__", "") in ("PydanticObjectId", "ObjectId") for one in (annotation, *get_args(annotation)))
 
 
 def _without_document_fields(schema: dict[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class ModelSpec(ModelSettings):
         default=None,
         description="Says that the model is written by hand here: the whole entry is yours, no declaration stands behind it.",
     )
+    object_ids: bool | None = Field(
+        default=None,
+        description="Whether ids of records are ObjectIds where a store has such, as Beanie's Documents want them; false where "
+        "unset." + CODE,
+    )
     orphaned: bool | None = Field(
         default=None,
         description="The model left the code but its entry has hand edits; `pulpo lock --prune` drops it." + LOCK,

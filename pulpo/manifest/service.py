@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,11 @@ class ServiceSpec(Spec):
         title="URI",
         description="Where the service is reached. A password in it is a reference, never written here." + REFERENCES + YOURS,
         examples=["${MONGO_URL}", "mongodb://app:${MONGO_PASSWORD}@db.example.org"],
+    )
+    driver: Literal["motor", "pymongo"] | None = Field(
+        default=None,
+        description="Of the service `db`: which driver speaks to MongoDB, `motor` (the default) or `pymongo`, its successor."
+        + YOURS,
     )
     environment: dict[str, str] | None = Field(
         default=None,

@@ -1,14 +1,23 @@
-"""Beanie Documents as models, without a MongoDB behind them.
+"""Beanie Documents as models, whatever the store.
 
-A Document can't even be constructed before `init_beanie`, which asks a server questions. So it is given a stand-in database
-that answers them, and whose collections refuse everything: records are stored by Pulpo, not by the Document's own methods.
+A Document can't even be constructed before `init_beanie`, which asks a server questions and holds the class to one client for
+good, though a client is one event loop's alone. So it is given a stand-in database that answers them. Its collections are, for
+each run, those of the run's store where that is on MongoDB; where it is not, a Document's own methods are refused: records are
+stored by Pulpo.
 """
 
 from __future__ import annotations
 
+import contextvars
 import types
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pulpo.store.base import Store
+
+#: The database that Documents' own methods reach in this run; None where the store has none for them.
+_DATABASE: contextvars.ContextVar[Any] = contextvars.ContextVar("pulpo_beanie_database", default=None)
 
 
 def is_document(cls: type) -> bool:
@@ -16,14 +25,25 @@ def is_document(cls: type) -> bool:
     return any(base.__name__ == "Document" and base.__module__.split(".")[0] == "beanie" for base in cls.__mro__)
 
 
-async def initialise(documents: Sequence[type]) -> None:
-    """Makes the Documents among the classes constructible, those that a real `init_beanie` has not initialised already."""
-    fresh = [cls for cls in documents if is_document(cls) and not _is_initialised(cls)]
+def use(store: Store) -> None:
+    """From here on, in this task and what it starts, Documents' own methods reach the store's MongoDB, if it is on one."""
+    _DATABASE.set(getattr(store, "beanie_database", None))
+
+
+async def initialise(collections: Mapping[type, str]) -> None:
+    """Makes the Documents among the classes constructible, those that a real `init_beanie` has not initialised already.
+
+    Their own methods use the collections given, whatever Beanie would call them.
+    """
+    fresh: list[Any] = [cls for cls in collections if is_document(cls) and not _is_initialised(cls)]
     if fresh:
         from beanie import init_beanie
 
         stand_in: Any = _Database()
         await init_beanie(database=stand_in, document_models=fresh, skip_indexes=True)
+        for cls in fresh:
+            settings = cls.get_settings()
+            stand_in[settings.name].name = settings.name = collections[cls]
 
 
 def _is_initialised(cls: Any) -> bool:
@@ -31,16 +51,19 @@ def _is_initialised(cls: Any) -> bool:
 
 
 class DirectAccessError(RuntimeError):
-    """A Document's own method was called that talks to MongoDB."""
+    """A Document's own method was called that talks to MongoDB, where there is none for it."""
 
 
 class _Collection:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __getattr__(self, attribute: str) -> NoReturn:
+    def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
+        database = _DATABASE.get()
+        if database is not None:
+            return getattr(database()[self.name], attribute)
         raise DirectAccessError(
             f"a method of a Document of {self.name!r} used {attribute!r}, which talks to MongoDB itself; "
             "Pulpo stores what the operation returns"
@@ -51,6 +74,9 @@ class _Database:
     name = "stand-in"
     client = types.SimpleNamespace(append_metadata=None)
 
+    def __init__(self) -> None:
+        self._collections: dict[str, _Collection] = {}
+
     async def command(self, *_: object, **__: object) -> dict[str, str]:
         return {"version": "7.0.0"}
 
@@ -58,4 +84,4 @@ class _Database:
         return []
 
     def __getitem__(self, name: str) -> _Collection:
-        return _Collection(name)
+        return self._collections.setdefault(name, _Collection(name))

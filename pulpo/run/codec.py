@@ -175,7 +175,8 @@ def by_schema(schema: Mapping[str, Any]) -> Any:
 
 def collection_of(name: str, spec: ModelSpec) -> Collection:
     """Where the records of a model are stored."""
-    return Collection(spec.collection_for(name), indexes=tuple(Index(tuple(fields)) for fields in spec.indexes or ()))
+    indexes = tuple(Index(tuple(fields)) for fields in spec.indexes or ())
+    return Collection(spec.collection_for(name), indexes=indexes, object_ids=bool(spec.object_ids))
 
 
 def _at(data: Mapping[str, Any], path: str) -> Any:

@@ -31,13 +31,15 @@ async def execute(
     selection: tuple[str, ...] | None = None,
     resume: str | None = None,
     on_event: Listener | None = None,
+    served_as: str | None = None,
 ) -> RunRecord:
     """Runs a flow and returns how it went, steps included.
 
     A step starts as soon as those that it waits for are done. A failed operation fails the run (its state says so, nothing is
     raised) and skips what waits for it; everything else goes on. `resume` names a run of the same flow whose finished steps
     are not run again, and whose parameters and inputs hold where none are given. `selection` is recorded: the operations that
-    were chosen, sorted, where `flow` is a part of the one of its name. `store` has to be open.
+    were chosen, sorted, where `flow` is a part of the one of its name. `store` has to be open. `served_as` is the id of a run
+    that a server has announced before it starts; see `RunRecord.served`.
 
     Records go by reference from step to step, as validated copies of what was returned; only an operation that puts out the
     model of an input, or is retried, gets copies of its own.
@@ -51,7 +53,9 @@ async def execute(
     """
     asked = Asked(parameters or {}, inputs or {})
     with rare_collections():
-        plan = await prepare(flow, asked, models=models, store=store, selection=selection, resume=resume, on_event=on_event)
+        plan = await prepare(
+            flow, asked, models=models, store=store, selection=selection, resume=resume, on_event=on_event, served_as=served_as
+        )
         return await carry_out(plan, store, on_event)
 
 

@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.errors import UsageError
 from pulpo.manifest.model import ModelSpec
+from pulpo.run import beanie
 from pulpo.run.codec import Codec
 from pulpo.run.events import Listener
 from pulpo.run.history import require_run
@@ -56,15 +57,17 @@ async def prepare(
     resume: str | None = None,
     engine: str = "inline",
     on_event: Listener | None = None,
+    served_as: str | None = None,
 ) -> Plan:
     """Finds out all that can be before a run begins; the store is only read. See `pulpo.run.inline.execute`, also for errors."""
     earlier = None if resume is None else await _resumable(store, flow, resume)
     started = now()
-    run = new_run_id(started)
+    run = served_as or new_run_id(started)
     root = earlier.root if earlier else run
     parameters = {**(earlier.parameters if earlier else {}), **asked.parameters}
     assigned = assign(flow, parameters)
     steps = list(flow.steps())
+    beanie.use(store)
     codecs = await codecs_of(steps, models)
     reused: Mapping[str, Reused] = {}
     if earlier:
@@ -90,6 +93,7 @@ async def prepare(
         selection=selection,
         operations=flow.operations,
         process=Process.current(),
+        served=served_as is not None,
     )
     return Plan(record, steps, kept | given, codecs, ready, reused, search, outside)
 

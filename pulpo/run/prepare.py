@@ -49,7 +49,7 @@ async def codecs_of(steps: Sequence[Step], models: Mapping[str, ModelSpec]) -> d
         raise UsageError(f"the manifest does not have this model: {unknown[0]}", hint="run `pulpo lock`")
     _check_schemas({name: models[name].json_schema for name in names if not models[name].entrypoint})
     codecs = _each("models", names, lambda name: Codec(name, models[name]))
-    await beanie.initialise([codec.cls for codec in codecs.values()])
+    await beanie.initialise({codec.cls: codec.collection.name for codec in codecs.values()})
     return codecs
 
 

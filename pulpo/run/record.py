@@ -1,9 +1,10 @@
 """The history of runs as data: a run, its steps, and the ids of what each step put out.
 
 These collections hold it: `pulpo_runs` (one record a run), `pulpo_steps` (one a step that was begun or decided),
-`pulpo_outputs` (the ordered ids of each output, in chunks), `pulpo_cache` (by cache key, the run whose outputs stand) and
-`pulpo_inputs` (the records of file inputs, so that a run can be resumed without the file). Records of steps and outputs are
-found by their ids, which derive from the run and the operation.
+`pulpo_outputs` (the ordered ids of each output, in chunks), `pulpo_cache` (by cache key, the run whose outputs stand),
+`pulpo_inputs` (the records of file inputs, so that a run can be resumed without the file), `pulpo_logs` (one record a line
+that an operation logged; see `pulpo.run.logs`) and `pulpo_cancels` (runs that servers have been asked to cancel). Records of
+steps and outputs are found by their ids, which derive from the run and the operation.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ STEPS = Collection("pulpo_steps")
 OUTPUTS = Collection("pulpo_outputs", indexes=(Index(("model", "run")),))
 CACHE = Collection("pulpo_cache")
 INPUTS = Collection("pulpo_inputs", indexes=(Index(("run",)),))
+LOGS = Collection("pulpo_logs", indexes=(Index(("run",)),))
+CANCELS = Collection("pulpo_cancels")
+#: All of them.
+HISTORY = (RUNS, STEPS, OUTPUTS, CACHE, INPUTS, LOGS, CANCELS)
 
 #: Ids in one record of `pulpo_outputs`.
 CHUNK = 10_000
@@ -168,6 +173,8 @@ class RunRecord:
     #: The operations that take part, in the order of the flow.
     operations: tuple[str, ...] = ()
     process: Process | None = None
+    #: Its process is a server's, with other work to do: it is told through the store (`pulpo_cancels`) to cancel the run.
+    served: bool = False
     #: In the order of `operations`; empty where only the run itself was read.
     steps: tuple[StepRecord, ...] = ()
 
@@ -195,6 +202,7 @@ class RunRecord:
             "process": None
             if self.process is None
             else {"host": self.process.host, "pid": self.process.pid, "created": self.process.created},
+            "served": self.served,
         }
 
     @classmethod

@@ -16,6 +16,7 @@ from pulpo.run.events import Listener
 from pulpo.run.failure import explain
 from pulpo.run.inputs import Search, Slot
 from pulpo.run.intake import Given, NothingComesError
+from pulpo.run.logs import capturing, logging_to
 from pulpo.run.perform import Performer, Result
 from pulpo.run.prepare import ReadyStep
 from pulpo.run.record import State
@@ -70,16 +71,17 @@ class Steps:
             StoreError: The history can't be written.
             asyncio.CancelledError: The task was cancelled; what was not done is stored as cancelled.
         """
-        try:
-            await self._start()
-            await self._go_on()
-            await self._writer.close()
-        except BaseException:
-            await self._cancel()
-            raise
-        finally:
-            self._threads.close()
-            self._checking.close()
+        with capturing():
+            try:
+                await self._start()
+                await self._go_on()
+                await self._writer.close()
+            except BaseException:
+                await self._cancel()
+                raise
+            finally:
+                self._threads.close()
+                self._checking.close()
 
     async def _go_on(self) -> None:
         """Returns when all steps are over, or the history can't be written."""
@@ -121,7 +123,8 @@ class Steps:
 
     async def _carry_out(self, live: Live) -> None:
         try:
-            await self._perform(live)
+            with logging_to(self._writer.log, live.step.operation):
+                await self._perform(live)
             self._settle(live)
         except asyncio.CancelledError as error:
             if self._ending.is_set():

@@ -7,9 +7,11 @@ the history calls completed has all of its records. Flushes follow one another i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
-from pulpo.run.record import CACHE, OUTPUTS, STEPS, State, StepRecord, output_records, step_id
+from pulpo.run.logs import RunLog
+from pulpo.run.record import CACHE, LOGS, OUTPUTS, STEPS, State, StepRecord, output_records, step_id
 from pulpo.run.storing import BATCH, Finished, Outcome, store_made, upsert
 from pulpo.store.base import Record, Store
 
@@ -47,7 +49,14 @@ class Writer:
         self._waiting: list[asyncio.Future[None]] = []
         self._some = asyncio.Event()
         self._now = asyncio.Event()
-        self.task = asyncio.get_running_loop().create_task(self._work())
+        self._loop = asyncio.get_running_loop()
+        #: What operations log, from any thread; stored with the rest.
+        self.log = RunLog(run, self._wake)
+        self.task = self._loop.create_task(self._work())
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
+            self._loop.call_soon_threadsafe(self._some.set)
 
     def changed(self, operation: str) -> None:
         """A step changed its state; of several changes before a flush only the last is stored."""
@@ -85,8 +94,10 @@ class Writer:
     async def close(self) -> None:
         """Stores what is left, and ends. Raises as `drain`."""
         await self.drain()  # also waits for a flush that is under way
-        while self._finished or self._changed:
+        while self._finished or self._changed or self.log:
             await self.drain()
+        if rest := self.log.rest():
+            await upsert(self._store, LOGS, rest)
         self.task.cancel()
         await asyncio.wait({self.task})
         if not self.task.cancelled():
@@ -114,6 +125,8 @@ class Writer:
         self._leaving, self._rows = self._rows, 0
         changed, self._changed = self._changed, {}
         outputs: list[Record] = []
+        if lines := self.log.take():
+            await upsert(self._store, LOGS, lines)
         outcomes = await store_made(self._store, finished)
         for item in finished:
             outcome = outcomes[item.operation]

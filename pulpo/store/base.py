@@ -111,8 +111,9 @@ class Condition:
 
     Numbers match numbers only, strings strings and times times: `True` is not `1`. `eq None` matches a missing field too,
     and `ne` and `nin` match records that lack the field. The order operators take numbers, strings and times.
-    `has` tests the items of a list, and is the one operator besides `exists` for a field that holds a list. `contains` ignores
-    case, `startswith` does not. `exists` takes a bool: is the field there, be it null; of what the store keeps itself: is it set.
+    `has` tests the items of a list; to all other operators but `exists` a list is a value that is none of those asked for, and
+    what stands in its items is missing. `contains` ignores case, letter by letter (`Ñ` is `ñ`, but `ß` is not `ss`),
+    `startswith` does not. `exists` takes a bool: is the field there, be it null; of what the store keeps itself: is it set.
     """
 
     field: str
@@ -146,6 +147,14 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Ensured:
+    """What was made of a collection: all of it where it is `created`, and which indexes."""
+
+    created: bool = False
+    indexes: tuple[Index, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A hint that something in a collection changed; `version` only grows."""
 
@@ -168,14 +177,18 @@ class Store(Protocol):
         """Let go of files and connections; a closed store stays as it is, and can be opened again."""
         ...
 
+    def another(self) -> Store:
+        """The same store, not open: for another event loop."""
+        ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    async def ensure(self, collection: Collection) -> None:
-        """Create the collection and its indexes where they are missing; nothing is ever dropped.
+    async def ensure(self, collection: Collection) -> Ensured:
+        """Create the collection and its indexes where they are missing, and say which; nothing is ever dropped.
 
         Raises:
             Conflict: Records that are there break a new unique index.
@@ -198,8 +211,12 @@ class Store(Protocol):
         """
         ...
 
-    async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
+    async def replace(
+        self, collection: Collection, record: Record, *, if_rev: int | None = None, known: Record | None = None
+    ) -> Record:
         """Give a record new data; equal data makes no new revision. `run` and `operation` stay where the new ones are None.
+
+        `known` is the record at revision `if_rev` as it was just read: a store need not read it once more then.
 
         Raises:
             NotFound: There is no record with this id.
@@ -225,10 +242,11 @@ class Store(Protocol):
         """
         ...
 
-    async def upsert_many(self, collection: Collection, records: Iterable[Record]) -> Written:
+    async def upsert_many(self, collection: Collection, records: Iterable[Record], *, as_stored: bool = False) -> Written:
         """Store records whether or not their ids are there; of several with one id the last counts.
 
-        Equal data makes no new revision, and still gets the `run` and `operation` given; None leaves what is there.
+        Equal data makes no new revision, and still gets the `run` and `operation` given; None leaves what is there. With
+        `as_stored` new records keep the revision and the times that they come with: they were read from another store.
 
         Raises:
             Conflict: A unique value is taken. What of the batch was stored is up to the store: give it again when mended.
@@ -267,6 +285,10 @@ class Store(Protocol):
 
     async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
         """How many records meet all conditions."""
+        ...
+
+    async def versions(self) -> Mapping[str, int]:
+        """The version of every collection, by name. Each only grows: their sum tells one state of the store from another."""
         ...
 
     def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:

@@ -14,17 +14,19 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from pulpo.store import mongo_records
-from pulpo.store.base import Change, Collection, Condition, Page, Record, Sort, Written
+from pulpo.store.base import Change, Collection, Condition, Ensured, Page, Record, Sort, Written
 from pulpo.store.cursor import read_cursor
 from pulpo.store.mongo_address import check_driver, read_address, translated
 from pulpo.store.mongo_connection import Connection
 from pulpo.store.mongo_documents import Documents
 from pulpo.store.mongo_driver import BSONError, errors
+from pulpo.store.mongo_patience import persistently
 from pulpo.store.mongo_query import after_filter, all_of, where_filter
 from pulpo.store.mongo_records import Document, Stored
 from pulpo.store.query import check_paging, checked, sort_order
@@ -45,10 +47,11 @@ class MongoStore:
         UsageError: The URI makes no sense, or there is no such driver.
     """
 
-    def __init__(self, uri: str, *, database: str, driver: str = "motor", timeout_s: float = 5.0) -> None:
+    def __init__(self, uri: str, *, database: str, driver: str = "motor", timeout_s: float = 4.0) -> None:
         check_driver(driver)
         self._address = read_address(uri, database=database)
         self._connection = Connection(self._address, driver, timeout_s)
+        self._again = partial(MongoStore, uri, database=database, driver=driver, timeout_s=timeout_s)
 
     async def open(self) -> None:
         """Connect, and see that the database can be read, within the time-out.
@@ -61,6 +64,10 @@ class MongoStore:
     async def close(self) -> None:
         """Disconnect."""
         await self._connection.close()
+
+    def another(self) -> MongoStore:
+        """The same store, not open; see `Store.another`."""
+        return self._again()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -80,10 +87,10 @@ class MongoStore:
         """The database to give to `init_beanie`, so that the Documents' own methods reach it; with `skip_indexes=True`."""
         return self._connection.beanie_database()
 
-    async def ensure(self, collection: Collection) -> None:
-        """Create the collection's indexes where they are missing; see `Store.ensure`."""
+    async def ensure(self, collection: Collection) -> Ensured:
+        """Create the collection and its indexes where they are missing; see `Store.ensure`."""
         with self._asking(collection):
-            await self._connection.ensure(collection)
+            return await self._connection.ensure(collection)
 
     async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
         """The record with this id."""
@@ -105,11 +112,13 @@ class MongoStore:
         async with self._writing(collection) as documents:
             return await documents.create(new)
 
-    async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
+    async def replace(
+        self, collection: Collection, record: Record, *, if_rev: int | None = None, known: Record | None = None
+    ) -> Record:
         """Give a record new data; see `Store.replace`."""
         new = mongo_records.document(collection, record)
         async with self._writing(collection) as documents:
-            return await documents.replace(new, if_rev)
+            return await documents.replace(new, if_rev, known)
 
     async def patch(
         self,
@@ -123,7 +132,7 @@ class MongoStore:
         async with self._writing(collection) as documents:
             return await documents.patch(id, changes, if_rev)
 
-    async def upsert_many(self, collection: Collection, records: Iterable[Record]) -> Written:
+    async def upsert_many(self, collection: Collection, records: Iterable[Record], *, as_stored: bool = False) -> Written:
         """Store records whether or not they are there: on an error, the first of them are; see `Store.upsert_many`."""
         last = {record.id: record for record in records}
         batches: list[list[Document]] = []
@@ -133,7 +142,7 @@ class MongoStore:
         done: list[Written] = []
         async with self._writing(collection) as documents:
             for batch in batches:
-                done.append(await documents.upsert(batch))  # noqa: PERF401 - one after the other
+                done.append(await documents.upsert(batch, as_stored=as_stored))  # noqa: PERF401 - one after the other
         return Written(*map(sum, zip(*map(dataclasses.astuple, done), strict=True)))
 
     async def delete(self, collection: Collection, id: str, *, if_rev: int | None = None) -> bool:  # noqa: A002 - the field's name
@@ -173,14 +182,17 @@ class MongoStore:
             chosen = where_filter(collection, conditions, canonical(text), object_ids=documents.object_ids)
             return int(await documents.driver.count_documents(chosen))
 
+    async def versions(self) -> Mapping[str, int]:
+        """The version of every collection, by name; see `Store.versions`."""
+        with self._asking():
+            return await self._connection.versions()
+
     async def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
         """Say which collections changed, whoever changed them; see `Store.watch`."""
-        with self._asking():
-            known = await self._connection.versions()
+        known = await self.versions()
         while True:
             await asyncio.sleep(every)
-            with self._asking():
-                current = await self._connection.versions()
+            current = await self.versions()
             for name, version in current.items():
                 if version != known.get(name, 0):
                     yield Change(name, version)
@@ -204,7 +216,7 @@ class MongoStore:
     async def _writing(self, collection: Collection) -> AsyncIterator[Documents]:
         """As `_reading`, of a collection that is there."""
         with self._asking(collection):
-            await self._connection.ensure(collection)
+            await persistently(lambda: self._connection.ensure(collection))
         async with self._reading(collection) as documents:
             yield documents
 

@@ -12,12 +12,13 @@ import os
 from typing import Any, Final
 
 from pulpo.errors import UsageError
-from pulpo.store.base import VERSIONS, Collection, Index, StoreError
+from pulpo.store.base import VERSIONS, Collection, Ensured, Index, StoreError
 from pulpo.store.mongo_address import Address, malformed, unreachable
 from pulpo.store.mongo_driver import IndexModel, connect, database_of, errors, settled
 from pulpo.store.mongo_records import conflict, index_model
 
 _DUPLICATE: Final = 11000
+_EXISTS: Final = 48
 _INDEX_IN_THE_WAY: Final = (85, 86)
 #: What makes an index one over some records only, or one that compares in another way.
 _LIMITS: Final = frozenset({"partialFilterExpression", "sparse", "collation", "hidden"})
@@ -31,6 +32,7 @@ class Connection:
         self._driver = driver
         self._timeout_s = timeout_s
         self._client: Any = None
+        self._database: Any = None
         self._beanie_client: Any = None
         self._process = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,6 +66,7 @@ class Connection:
         """Tell what is still to be told, and disconnect."""
         client, beanie_client, self._client, self._beanie_client = self._client, self._beanie_client, None, None
         telling, self._telling = self._telling, None
+        self._database = None
         self._ensured.clear()
         self._object_ids.clear()
         if client is None or os.getpid() != self._process:
@@ -83,14 +86,16 @@ class Connection:
         Raises:
             StoreError: The store is not open, or not here.
         """
-        where = f"{self._address.shown}/{self._address.database}"
         if self._client is None:
+            where = f"{self._address.shown}/{self._address.database}"
             raise StoreError(f"the store is not open: {where}", hint="use it inside `async with store:`")
         if os.getpid() != self._process:
             raise StoreError("the store was opened by the parent of this process", hint="open it after the fork, in each process")
         if asyncio.get_running_loop() is not self._loop:
             raise StoreError("the store was opened in another event loop", hint="open one in each event loop")
-        return database_of(self._client, self._address.database)
+        if self._database is None:
+            self._database = database_of(self._client, self._address.database)
+        return self._database
 
     def beanie_database(self) -> Any:
         """A database for `init_beanie`, which takes only pymongo's own client, and values as BSON has them."""
@@ -115,18 +120,23 @@ class Connection:
             return False
         return collection.object_ids
 
-    async def ensure(self, collection: Collection) -> None:
-        """Settle what the collection's ids are, and create its indexes where they are missing."""
+    async def ensure(self, collection: Collection) -> Ensured:
+        """Settle what the collection's ids are, and create it and its indexes where they are missing."""
         if collection in self._ensured:
-            return
+            return Ensured()
+        there = {index["name"] for index in await self._indexes(collection)}
+        if not there:
+            await self._create(collection)
         settled_now = {"version": 0, "object_ids": await self.has_object_ids(collection)}
         entry = await self.database[VERSIONS].find_one_and_update(
             {"_id": collection.name}, {"$setOnInsert": settled_now}, upsert=True, return_document=True
         )
         self._object_ids[collection.name] = bool(entry.get("object_ids", False))
-        for index in collection.indexes:
-            await self._ensure_index(collection, index)
+        made = [index for index in collection.indexes if await self._ensure_index(collection, index)]
         self._ensured.add(collection)
+        return Ensured(
+            not there, tuple(index for index in dict.fromkeys(made) if index_model(index).document["name"] not in there)
+        )
 
     async def versions(self) -> dict[str, int]:
         """The version of every collection, sorted by name."""
@@ -158,7 +168,15 @@ class Connection:
         except (errors.PyMongoError, OSError, ValueError) as error:
             raise malformed(error) from None
 
-    async def _ensure_index(self, collection: Collection, index: Index) -> None:
+    async def _create(self, collection: Collection) -> None:
+        try:
+            await self.database.command("create", collection.name)
+        except errors.OperationFailure as error:
+            if error.code != _EXISTS:  # another process was faster
+                raise
+
+    async def _ensure_index(self, collection: Collection, index: Index) -> bool:
+        """Whether the index is there under our name now; else another one does the same."""
         model = index_model(index)
         try:
             await self.database[collection.name].create_indexes([model])
@@ -173,13 +191,19 @@ class Connection:
                     f"another index of {collection.name} is in the way of the one over {', '.join(index.fields)}: {other}",
                     hint=f"drop it, and open the store again: db.getCollection({collection.name!r}).dropIndex({other!r})",
                 ) from error
+            return False
+        return True
+
+    async def _indexes(self, collection: Collection) -> list[dict[str, Any]]:
+        """The indexes that are there; none where there is no collection."""
+        found: list[dict[str, Any]] = await (await settled(self.database[collection.name].list_indexes())).to_list(None)
+        return found
 
     async def _index_in_the_way(self, collection: Collection, model: IndexModel) -> str | None:
         """The name of the index that prevents ours; None where one under another name does the same."""
         wanted = model.document
         keys, unique = dict(wanted["key"]), wanted.get("unique", False)
-        found = await (await settled(self.database[collection.name].list_indexes())).to_list(None)
-        same = [other for other in found if dict(other["key"]) == keys]
+        same = [other for other in await self._indexes(collection) if dict(other["key"]) == keys]
         if any(bool(other.get("unique")) == unique and not other.keys() & _LIMITS for other in same):
             return None
         names = [other["name"] for other in same if bool(other.get("unique")) == unique] + [wanted["name"]]

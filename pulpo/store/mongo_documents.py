@@ -12,7 +12,8 @@ from typing import Any, Final
 from pulpo.store import mongo_records
 from pulpo.store.base import Collection, NotFound, Page, Record, Sort, Stale, StoreError, Written
 from pulpo.store.cursor import make_cursor
-from pulpo.store.mongo_driver import errors, read_bson, read_bson_as_it_is
+from pulpo.store.mongo_driver import errors, read_bson, read_bson_as_it_is, split_bson
+from pulpo.store.mongo_patience import persistently
 from pulpo.store.mongo_query import Filter, keys_of, sort_keys, stored_id
 from pulpo.store.mongo_records import Batch, Document, Stored, label
 from pulpo.store.values import to_json
@@ -54,8 +55,10 @@ class Documents:
         self.tell(self.collection)
         return made
 
-    async def replace(self, new: Document, if_rev: int | None) -> Record:
-        """Give a record new data."""
+    async def replace(self, new: Document, if_rev: int | None, known: Record | None = None) -> Record:
+        """Give a record new data; `known` is what was just read of it."""
+        if known is not None and (over := await self._over(known, new)) is not None:
+            return over
         for _ in range(_ROUNDS):
             old = await self._there(new.record.id, if_rev)
             if not mongo_records.is_same(old.record, new):
@@ -72,6 +75,17 @@ class Documents:
             if landed:
                 return made
         raise self._overtaken(new.record.id)
+
+    async def _over(self, known: Record, new: Document) -> Record | None:
+        """The record written over one that is known; None where that has moved on, or there is nothing to write."""
+        data = known.data
+        changed = {name: value for name, value in new.data.items() if name not in data or to_json(data[name]) != to_json(value)}
+        gone = {name: "" for name in data if name not in new.data}
+        if not changed and not gone:
+            return None
+        made = mongo_records.replaced(known, new.record, new.data)
+        change: dict[str, Any] = {"$set": {**mongo_records.envelope(made), **changed}, **({"$unset": gone} if gone else {})}
+        return made if await self._landed(self.driver.update_one, Stored(known, {}), change) else None
 
     async def patch(self, record_id: str, changes: Mapping[str, Any], if_rev: int | None) -> Record:
         """Change the top-level fields given; the others are not written."""
@@ -90,12 +104,19 @@ class Documents:
                 return made
         raise self._overtaken(record_id)
 
-    async def upsert(self, documents: Sequence[Document]) -> Written:
-        """Insert or update records, each id once, in order."""
-        batch = Batch(documents, object_ids=self.object_ids)
-        for _ in range(_ROUNDS):
+    async def upsert(self, documents: Sequence[Document], *, as_stored: bool = False) -> Written:
+        """Insert or update records, each id once, in order; new ones `as_stored` keep their revisions and times.
+
+        A server that is gone is waited for, for some seconds: all that was written is found again.
+        """
+        batch = Batch(documents, object_ids=self.object_ids, as_stored=as_stored)
+
+        async def write() -> bool:
             writes = batch.plan(await self._present(batch.ids))
-            if not writes or await self._wrote(batch, writes):
+            return not writes or await self._wrote(batch, writes)
+
+        for _ in range(_ROUNDS):
+            if await persistently(write):
                 return batch.written
         raise self._overtaken(documents[0].record.id)
 
@@ -133,8 +154,8 @@ class Documents:
         if len(records) <= limit:
             return Page(records)
         # The one more than asked for is the last of the last batch; the keys are of the one before.
-        raw = [one for batch in batches[-2:] for one in read_bson_as_it_is(batch)]
-        return Page(records[:limit], make_cursor(order, keys_of(raw[-2], order)))
+        (raw,) = read_bson_as_it_is([one for batch in batches[-2:] for one in split_bson(batch)][-2])
+        return Page(records[:limit], make_cursor(order, keys_of(raw, order)))
 
     async def _present(self, ids: Sequence[Any]) -> dict[str, Stored]:
         cursor = self.driver.find_raw_batches({"_id": {"$in": ids}})

@@ -11,7 +11,6 @@ import inspect
 import math
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC
 from typing import Any, Final, Literal, TypeVar, cast, get_args
 
 import bson
@@ -49,6 +48,7 @@ __all__ = [
     "read_bson",
     "read_bson_as_it_is",
     "settled",
+    "split_bson",
 ]
 
 T = TypeVar("T")
@@ -112,6 +112,16 @@ def read_bson_as_it_is(batch: bytes) -> list[Mapping[str, Any]]:
     return cast("list[Mapping[str, Any]]", bson.decode_all(batch, DEFAULT_RAW_BSON_OPTIONS))
 
 
+def split_bson(batch: bytes) -> list[bytes]:
+    """Each document of a batch by itself, unread."""
+    found, start = [], 0
+    while start < len(batch):
+        end = start + int.from_bytes(batch[start : start + 4], "little")
+        found.append(batch[start:end])
+        start = end
+    return found
+
+
 def _decoder(kind: type, change: Callable[[Any], Any]) -> TypeDecoder:
     class Decoder(TypeDecoder):
         bson_type = kind
@@ -128,8 +138,8 @@ def _base64(value: bytes) -> str:
 
 _OPTIONS: Final = CodecOptions(
     document_class=dict,
+    # UTC by the driver's own object: another one is asked for anew for each time that is read, which doubles the cost.
     tz_aware=True,
-    tzinfo=UTC,
     uuid_representation=UuidRepresentation.STANDARD,
     unicode_decode_error_handler="replace",
     datetime_conversion=DatetimeConversion.DATETIME_CLAMP,

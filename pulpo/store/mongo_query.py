@@ -1,6 +1,6 @@
 """Filters and sort orders of MongoDB from conditions, sort keys and cursors.
 
-The server compares only values of one kind with each other, and looks into lists: `eq` finds a list that holds the value. Its
+The server compares only values of one kind with each other. It would look into lists, where a store looks only for `has`. Its
 sort order goes over all kinds, as `_KINDS` has them, with the least or the greatest item in place of a list; a cursor goes the
 same way, so that no record is lost behind it, whatever the kind of its value; but for lists of lists, in whose order there is
 no index to find a place.
@@ -120,25 +120,60 @@ _ID_TEXT: Final = {"$toString": "$_id"}
 
 
 def _compares(operator: str, field: str, value: Any) -> Filter:
-    return {field: {operator: value}}
+    return _alone(field, {operator: value})
+
+
+def _equals(field: str, value: Any) -> Filter:
+    same = _compares("$eq", field, value)
+    # What stands in the items of a list is no field of the record: it is missing.
+    return _any([same, *({one: _LIST} for one in _above(field))]) if value is None else same
+
+
+def _one_of(field: str, values: Sequence[Any]) -> Filter:
+    listed = _compares("$in", field, [value for value in values if value is not None])
+    return _any([listed, _equals(field, None)]) if None in values else listed
+
+
+def _not(test: Filter) -> Filter:
+    return {"$nor": [test]}
 
 
 def _exists(field: str, value: bool) -> Filter:
     if field in ENVELOPE:
         return {field: {"$ne": None}} if value else {field: None}
-    return {field: {"$exists": value}}
+    there = {**_no_lists_above(field), field: {"$exists": True}}
+    return there if value else _not(there)
 
 
 def _has(field: str, value: Any) -> Filter:
-    return {field: {"$elemMatch": {"$eq": value}}}
+    return {**_no_lists_above(field), field: {"$elemMatch": {"$eq": value}}}
 
 
 def _contains(field: str, value: str) -> Filter:
-    return {field: {"$regex": _pattern(value), "$options": "i"}}
+    return _alone(field, {"$regex": _pattern(value), "$options": "i"})
 
 
 def _starts_with(field: str, prefix: str) -> Filter:
-    return {field: {"$regex": "^" + re.escape(prefix)}}
+    return _alone(field, {"$regex": "^" + re.escape(prefix)})
+
+
+def _alone(field: str, test: Filter) -> Filter:
+    """The test of a value that is no list: the server would look into one, and into those above it."""
+    return {field: test} if field in ENVELOPE else {**_no_lists_above(field), field: {**test, **_NO_LIST}}
+
+
+def _no_lists_above(field: str) -> Filter:
+    return dict.fromkeys(_above(field), _NO_LIST)
+
+
+def _above(field: str) -> list[str]:
+    """The fields that a field is in: of `a.b.c`, `a` and `a.b`."""
+    names = field.split(".")
+    return [".".join(names[:depth]) for depth in range(1, len(names))]
+
+
+_LIST: Final[Filter] = {"$type": "array"}
+_NO_LIST: Final[Filter] = {"$not": _LIST}
 
 
 def _pattern(text: str) -> str:
@@ -230,7 +265,11 @@ def _rank(value: Any) -> tuple[int, Any]:
 
 
 _OPERATORS: Final[dict[str, Callable[[str, Any], Filter]]] = {
-    **{name: partial(_compares, f"${name}") for name in ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")},
+    "eq": _equals,
+    "ne": lambda field, value: _not(_equals(field, value)),
+    "in": _one_of,
+    "nin": lambda field, values: _not(_one_of(field, values)),
+    **{name: partial(_compares, f"${name}") for name in ("gt", "gte", "lt", "lte")},
     "exists": _exists,
     "has": _has,
     "contains": _contains,

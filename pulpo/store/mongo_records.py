@@ -70,9 +70,12 @@ def stored(document: dict[str, Any]) -> Stored:
     return Stored(Record(str(record_id), document, rev, run, operation, created, updated), foreign)
 
 
-def inserted(new: Document) -> Record:
-    """The record as it is when it is new."""
+def inserted(new: Document, *, as_stored: bool = False) -> Record:
+    """The record as it is when it is new; `as_stored`, with the revision and the times that it has."""
     stamp = now()
+    if as_stored:
+        was = new.record
+        return dataclasses.replace(was, data=new.data, created=was.created or stamp, updated=was.updated or stamp)
     return Record(new.record.id, new.data, 1, new.record.run, new.record.operation, stamp, stamp)
 
 
@@ -113,9 +116,10 @@ def touched(old: Record, new: Record) -> Record:
 class Batch:
     """Records to be stored, and what became of each so far: what another process changes meanwhile is planned again."""
 
-    def __init__(self, documents: Sequence[Document], *, object_ids: bool) -> None:
+    def __init__(self, documents: Sequence[Document], *, object_ids: bool, as_stored: bool = False) -> None:
         self._documents = documents
         self._object_ids = object_ids
+        self._as_stored = as_stored
         self._done: dict[str, str] = {}
         self._updates = self._inserts = 0
 
@@ -151,7 +155,7 @@ class Batch:
     def _insert(self, new: Document, *, alone: bool) -> Any:
         self._done[new.record.id] = "inserted"
         self._inserts += 1
-        whole = content(inserted(new), {}, object_ids=self._object_ids)
+        whole = content(inserted(new, as_stored=self._as_stored), {}, object_ids=self._object_ids)
         if alone:
             return InsertOne(whole)
         # Of the same kind as updates are, so that all travel in one message.

@@ -25,6 +25,16 @@ ORDER_OPERATORS: Final = frozenset({"gt", "gte", "lt", "lte"})
 _OPERATORS: Final = get_args(Operator)
 
 
+def fold(text: str) -> str:
+    """The text without case: Unicode's simple folding, one letter for one, as regular expressions have it."""
+    folded = text.casefold()
+    return folded if len(folded) == len(text) else "".join(map(_fold_letter, text))
+
+
+def _fold_letter(letter: str) -> str:
+    return next((one for one in (letter.casefold(), letter.lower()) if len(one) == 1), letter)
+
+
 def checked(where: Sequence[Condition]) -> list[Condition]:
     """The conditions with their values in canonical form.
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from pulpo.store import sqlite_records
-from pulpo.store.base import Change, Collection, Condition, Page, Record, Sort, StoreError, Written
+from pulpo.store.base import Change, Collection, Condition, Ensured, Page, Record, Sort, StoreError, Written
 from pulpo.store.cursor import read_cursor
 from pulpo.store.query import check_paging, checked, sort_order
 from pulpo.store.sqlite_connection import ConnectionThreads, connect, file_identity, prepare_file, transaction
@@ -75,6 +75,10 @@ class SqliteStore:
         for group in threads or ():
             group.close()
 
+    def another(self) -> SqliteStore:
+        """The same store, not open; see `Store.another`."""
+        return SqliteStore(self.path, durable=self._durable, timeout_s=self._timeout_s)
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self
@@ -84,9 +88,14 @@ class SqliteStore:
     ) -> None:
         await self.close()
 
-    async def ensure(self, collection: Collection) -> None:
+    async def ensure(self, collection: Collection) -> Ensured:
         """Create the collection and its indexes where they are missing; see `Store.ensure`."""
-        await self._write(collection, lambda _: None)
+
+        def work(connection: sqlite3.Connection) -> Ensured:
+            with self._writing(connection, collection) as made:
+                return made
+
+        return await self._threads_of(_WRITER).run(work)
 
     async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
         """The record with this id."""
@@ -101,7 +110,14 @@ class SqliteStore:
         new = sqlite_records.document(collection, record)
         return await self._write(collection, lambda connection: sqlite_records.create(connection, collection, new))
 
-    async def replace(self, collection: Collection, record: Record, *, if_rev: int | None = None) -> Record:
+    async def replace(
+        self,
+        collection: Collection,
+        record: Record,
+        *,
+        if_rev: int | None = None,
+        known: Record | None = None,  # noqa: ARG002 - reading it costs nothing here
+    ) -> Record:
         """Give a record new data; see `Store.replace`."""
         new = sqlite_records.document(collection, record)
         return await self._write(collection, lambda connection: sqlite_records.replace(connection, collection, new, if_rev))
@@ -117,7 +133,7 @@ class SqliteStore:
         """Change some top-level fields of a record; see `Store.patch`."""
         return await self._write(collection, lambda connection: sqlite_records.patch(connection, collection, id, changes, if_rev))
 
-    async def upsert_many(self, collection: Collection, records: Iterable[Record]) -> Written:
+    async def upsert_many(self, collection: Collection, records: Iterable[Record], *, as_stored: bool = False) -> Written:
         """Store records whether or not they are there: on an error, none of them; see `Store.upsert_many`."""
         last = {record.id: record for record in records}
 
@@ -125,7 +141,7 @@ class SqliteStore:
             # Off the event loop, and before the write lock is taken: encoding takes longer than storing.
             documents = [sqlite_records.document(collection, record) for record in last.values()]
             with self._writing(connection, collection):
-                return sqlite_records.upsert(connection, collection, documents)
+                return sqlite_records.upsert(connection, collection, documents, as_stored=as_stored)
 
         return await self._threads_of(_WRITER).run(work)
 
@@ -164,12 +180,16 @@ class SqliteStore:
         clause = where_clause(collection, checked(where), canonical(text))
         return await self._read(lambda connection: sqlite_records.count(connection, collection, clause), 0)
 
+    async def versions(self) -> Mapping[str, int]:
+        """The version of every collection, by name; see `Store.versions`."""
+        return await self._threads_of(_READERS).run(sqlite_records.versions)
+
     async def watch(self, *, every: float = 0.5) -> AsyncIterator[Change]:
         """Say which collections changed, whoever changed them; see `Store.watch`."""
-        known = await self._threads_of(_READERS).run(sqlite_records.versions)
+        known = await self.versions()
         while True:
             await asyncio.sleep(every)
-            current = await self._threads_of(_READERS).run(sqlite_records.versions)
+            current = await self.versions()
             for name, version in current.items():
                 if version != known.get(name, 0):
                     yield Change(name, version)
@@ -207,13 +227,11 @@ class SqliteStore:
         return await self._threads_of(_WRITER).run(write)
 
     @contextlib.contextmanager
-    def _writing(self, connection: sqlite3.Connection, collection: Collection) -> Iterator[None]:
-        """A transaction in which the collection is there."""
+    def _writing(self, connection: sqlite3.Connection, collection: Collection) -> Iterator[Ensured]:
+        """A transaction in which the collection is there; it begins with what had to be made of it."""
         try:
             with transaction(connection):
-                if collection not in self._ensured:
-                    sqlite_records.ensure(connection, collection)
-                yield
+                yield Ensured() if collection in self._ensured else sqlite_records.ensure(connection, collection)
                 self._check_file()
         except sqlite3.IntegrityError as error:
             raise sqlite_records.conflict(collection, error) from error

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pulpo.store.base import StoreError
+from pulpo.store.query import fold
 
 T = TypeVar("T")
 
@@ -183,7 +184,7 @@ def translated(error: BaseException, path: Path) -> BaseException:
 
 def _fold(value: object) -> str | None:
     """SQLite's own `lower` and LIKE know only ASCII."""
-    return value.casefold() if isinstance(value, str) else None
+    return fold(value) if isinstance(value, str) else None
 
 
 def _switch_to_wal(connection: sqlite3.Connection, path: Path, timeout_s: float) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from pulpo.store.base import Collection, Condition, Index, Sort
-from pulpo.store.query import ENVELOPE
+from pulpo.store.query import ENVELOPE, fold
 from pulpo.store.values import to_iso
 
 _TIME_PREFIX: Final = '{"$d":"'
@@ -146,7 +146,7 @@ def _has(field: str, value: Any) -> Clause:
 
 
 def _contains(field: str, value: str) -> Clause:
-    return all_of([*_of_kind(field, "text"), Clause(f"instr(fold({expression(field)}),?)>0", (value.casefold(),))])
+    return all_of([*_of_kind(field, "text"), Clause(f"instr(fold({expression(field)}),?)>0", (fold(value),))])
 
 
 def _starts_with(field: str, prefix: str) -> Clause:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pulpo.store.base import VERSIONS, Collection, Conflict, NotFound, Page, Record, Sort, Stale, StoreError, Written
+from pulpo.store.base import VERSIONS, Collection, Conflict, Ensured, NotFound, Page, Record, Sort, Stale, StoreError, Written
 from pulpo.store.cursor import make_cursor
 from pulpo.store.sqlite_connection import transaction
 from pulpo.store.sqlite_query import Clause, expression, index_name, order_clause, quoted, table
@@ -69,9 +69,10 @@ def initialise(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"pragma user_version = {_FORMAT}")
 
 
-def ensure(connection: sqlite3.Connection, collection: Collection) -> None:
+def ensure(connection: sqlite3.Connection, collection: Collection) -> Ensured:
     """Create the collection's table and indexes where they are missing."""
     name = table(collection)
+    there = {row[0] for row in connection.execute("select name from sqlite_master where type in ('table','index')")}
     connection.execute(
         f"create table if not exists {name}(id text primary key not null, rev integer not null, run text, operation text, "
         "created text not null, updated text not null, doc text not null)"
@@ -82,6 +83,8 @@ def ensure(connection: sqlite3.Connection, collection: Collection) -> None:
         keys = [expression(field) for field in index.fields] + ([] if index.unique else ["id"])
         kind = "unique index" if index.unique else "index"
         connection.execute(f"create {kind} if not exists {quoted(index_name(collection, index))} on {name}({','.join(keys)})")
+    made = [index for index in dict.fromkeys(collection.indexes) if index_name(collection, index) not in there]
+    return Ensured(created=name[1:-1].replace('""', '"') not in there, indexes=tuple(made))
 
 
 def conflict(collection: Collection, error: sqlite3.IntegrityError) -> Conflict:
@@ -158,8 +161,10 @@ def patch(
     return _present(connection, collection, record_id)
 
 
-def upsert(connection: sqlite3.Connection, collection: Collection, batch: Sequence[Document]) -> Written:
-    """Insert or update records, each id once."""
+def upsert(
+    connection: sqlite3.Connection, collection: Collection, batch: Sequence[Document], *, as_stored: bool = False
+) -> Written:
+    """Insert or update records, each id once; new ones `as_stored` keep their revisions and times."""
     stored = {row[0]: row for row in _rows(connection, collection, "id,doc,run,operation", [new.record.id for new in batch])}
     inserts, updates, touches = [], [], []
     for new in batch:
@@ -171,7 +176,7 @@ def upsert(connection: sqlite3.Connection, collection: Collection, batch: Sequen
             updates.append(new)
         elif record.run not in (None, old[2]) or record.operation not in (None, old[3]):
             touches.append((record.run, record.operation, record.id))
-    _insert(connection, collection, inserts)
+    _insert(connection, collection, inserts, as_stored=as_stored)
     _update(connection, collection, updates)
     connection.executemany(f"update {table(collection)} set {_MADE_BY} where id=?", touches)
     if inserts or updates or touches:
@@ -223,11 +228,22 @@ def _present(connection: sqlite3.Connection, collection: Collection, record_id: 
     return record
 
 
-def _insert(connection: sqlite3.Connection, collection: Collection, batch: Sequence[Document]) -> None:
+def _insert(
+    connection: sqlite3.Connection, collection: Collection, batch: Sequence[Document], *, as_stored: bool = False
+) -> None:
     stamp = to_iso(now())
     # Sorted, as ids are digests: each page of the index of ids is then visited once.
-    rows = sorted((record.id, record.run, record.operation, stamp, stamp, text) for record, text in batch)
-    connection.executemany(f"insert into {table(collection)} values(?,1,?,?,?,?,?)", rows)
+    rows = sorted(
+        (record.id, record.rev if as_stored else 1, record.run, record.operation, *_times(record, stamp, as_stored), text)
+        for record, text in batch
+    )
+    connection.executemany(f"insert into {table(collection)} values(?,?,?,?,?,?,?)", rows)
+
+
+def _times(record: Record, stamp: str, as_stored: bool) -> tuple[str, str]:
+    if not as_stored:
+        return stamp, stamp
+    return to_iso(record.created) if record.created else stamp, to_iso(record.updated) if record.updated else stamp
 
 
 def _update(connection: sqlite3.Connection, collection: Collection, batch: Sequence[Document]) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pulpo.cli import reports
 from pulpo.cli.excerpts import Excerpts
-from pulpo.cli.output import Output, diagnostics_as_data
+from pulpo.cli.output import Output
+from pulpo.codes.report import diagnostics_as_data
 from pulpo.diagnostics import Diagnostic, Place, Related, Severity
 from pulpo.settings import Project
 from tests.cli.conftest import ROOT, Shell

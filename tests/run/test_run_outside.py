@@ -7,6 +7,8 @@ from pulpo.run.history import get_run
 from pulpo.run.inputs import InputChoice
 from tests.run.workshop import Job, Mode, Note, many, states, step_of, takes, told
 
+STORES = ("sqlite", "mongo")
+
 
 def fetch_and_see(project, got, **more):
     project.step("a.fetch", lambda: [Job(url="1"), Job(url="2")], out=many("Job"))

@@ -21,6 +21,8 @@ from pulpo.store.base import Collection, StoreError
 from pulpo.store.sqlite import SqliteStore
 from tests.run.workshop import Job, Mode, Note, Output, Parameter, many, states, step_of, takes, told
 
+STORES = ("sqlite", "mongo")
+
 
 @pytest.fixture
 def flaky(project):

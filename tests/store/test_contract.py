@@ -612,3 +612,13 @@ async def test_a_cancelled_call_leaves_the_store_in_order(store: Store, jobs: Co
     assert written.inserted + written.unchanged == 3000
     assert written.updated == 0
     assert await store.count(jobs) == 3000
+
+
+async def test_replacing_a_known_record_writes_over_just_that_revision(store, jobs):
+    known = await store.create(jobs, Record("a" * 24, {"title": "x", "salary": 1, "gone": True}, run="r1", operation="fetch"))
+    made = await store.replace(jobs, Record(known.id, {"title": "x", "salary": 2.0}), if_rev=1, known=known)
+    assert (made.rev, made.run, made.created, made.data) == (2, "r1", known.created, {"title": "x", "salary": 2.0})
+    assert await store.get(jobs, known.id) == made
+    with pytest.raises(Stale):
+        await store.replace(jobs, Record(known.id, {"title": "y"}), if_rev=1, known=known)
+    assert await store.replace(jobs, Record(known.id, dict(made.data)), if_rev=2, known=made) == made

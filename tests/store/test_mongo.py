@@ -13,8 +13,7 @@ from bson import Decimal128, ObjectId
 
 from pulpo.store.base import Collection, Condition, Conflict, Index, Record, Sort, Stale, Store, StoreError, Written
 from pulpo.store.mongo import MongoStore
-
-from .conftest import Mongod
+from tests.mongo_server import Mongod
 
 JOBS = Collection("jobs", indexes=(Index(("company",)), Index(("posted", "salary"))), text=("title",))
 DOCUMENTS = Collection("postings", object_ids=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pulpo.store.base import Collection, Condition, Index, Record, Sort, Store
 
-ALPHABET = "aAbBñÑ%_*\\'\". 0\U0001f419"
+ALPHABET = "aAbBñÑßsS\u017f%_*\\'\". 0\U0001f419"
 TEXTS = st.text(ALPHABET, max_size=4)
 INTEGERS = st.one_of(st.integers(-3, 3), st.sampled_from([2**53, 2**53 + 1, 2**63 - 1, -(2**63)]))
 FLOATS = st.one_of(
@@ -21,7 +21,12 @@ NUMBERS = st.one_of(INTEGERS, FLOATS)
 #: Fields of one type, which can be sorted, and one of every type, which is only looked for.
 TYPED = {"text": TEXTS, "number": NUMBERS, "time": TIMES, "flag": st.booleans(), "in.ner": TEXTS}
 SCALARS = st.one_of(st.none(), *TYPED.values())
-FIELDS = (*TYPED, "mixed")
+#: Lists are looked into by `has` alone; what is in their items is missing.
+LISTS = st.lists(SCALARS, max_size=3)
+ROWS = st.one_of(
+    st.lists(st.fixed_dictionaries({"x": st.one_of(SCALARS, LISTS)}), max_size=2), st.fixed_dictionaries({"x": LISTS})
+)
+FIELDS = (*TYPED, "mixed", "list", "rows.x")
 
 COLLECTION = Collection(
     "jobs", indexes=(Index(("text",)), Index(("number", "time")), Index(("in.ner",))), text=("text", "in.ner")
@@ -35,7 +40,7 @@ def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 @st.composite
 def contents(draw: st.DrawFn) -> dict[str, Any]:
     data: dict[str, Any] = {}
-    for name, values in (*TYPED.items(), ("mixed", SCALARS), ("list", st.lists(SCALARS, max_size=3))):
+    for name, values in (*TYPED.items(), ("mixed", SCALARS), ("list", LISTS), ("rows", ROWS)):
         value = draw(optional(values))
         if value != "missing":
             outer, _, inner = name.partition(".")
@@ -45,8 +50,8 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def conditions(draw: st.DrawFn) -> Condition:
-    field = draw(st.sampled_from([*FIELDS, "list", "nowhere", "_rev", "_run", "_id"]))
-    if field == "list":
+    field = draw(st.sampled_from([*FIELDS, "nowhere", "_rev", "_run", "_id"]))
+    if field in ("list", "rows.x") and draw(st.booleans()):
         return Condition(field, "has", draw(SCALARS))
     operator = draw(st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "exists", "contains", "startswith"]))
     near = TYPED.get(field, SCALARS)
@@ -87,6 +92,10 @@ def equal(value: Any, other: Any) -> bool:
     return kind(value) == kind(other) and (kind(value) == "null" or bool(value == other))
 
 
+def folded(text: str) -> str:
+    return text.replace("Ñ", "ñ").replace("\u017f", "s").replace("ẞ", "ß").translate({c: c + 32 for c in range(65, 91)})
+
+
 TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": equal,
     "ne": lambda value, other: not equal(value, other),
@@ -97,7 +106,7 @@ TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "in": lambda value, others: any(equal(value, other) for other in others),
     "nin": lambda value, others: not any(equal(value, other) for other in others),
     "has": lambda value, other: isinstance(value, list) and any(equal(item, other) for item in value),
-    "contains": lambda value, other: isinstance(value, str) and other.casefold() in value.casefold(),
+    "contains": lambda value, other: isinstance(value, str) and folded(other) in folded(value),
     "startswith": lambda value, other: isinstance(value, str) and value.startswith(other),
 }
 

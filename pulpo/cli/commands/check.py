@@ -81,7 +81,8 @@ def _print(state: State, found: Sequence[Diagnostic], format: ReportFormat, stre
         state.output.diagnostics(found, stream)
         return
     from pulpo.cli import reports
-    from pulpo.cli.output import as_json, diagnostics_as_data
+    from pulpo.cli.output import as_json
+    from pulpo.codes.report import diagnostics_as_data
 
     checkout = reports.Checkout.of(state.cli.project)
     match format:

@@ -112,7 +112,7 @@ def _print_diff(result: LockResult, output: Output) -> None:
 
 def _as_data(diagnostics: Sequence[Diagnostic], result: LockResult | None = None) -> dict[str, object]:
     """What is printed for programs; without a result where errors are in the way."""
-    from pulpo.cli.output import diagnostics_as_data
+    from pulpo.codes.report import diagnostics_as_data
     from pulpo.lock.changes import MISSING
 
     changes = [
@@ -124,7 +124,7 @@ def _as_data(diagnostics: Sequence[Diagnostic], result: LockResult | None = None
 
 
 def _print_ownership(found: list[Ownership], output: Output, format: Format) -> None:  # noqa: A002 - the option's name
-    from pulpo.cli.credentials import masked
+    from pulpo.codes.credentials import masked
     from pulpo.diagnostics import dotted
     from pulpo.lock.changes import MISSING, shown
 

@@ -1,7 +1,8 @@
-"""`pulpo runs list` and `pulpo runs show`."""
+"""`pulpo runs list`, `pulpo runs show` and `pulpo runs logs`."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +17,29 @@ if TYPE_CHECKING:
     from pulpo.cli.output import Output
     from pulpo.run.record import RunRecord, StepRecord
 
+RunArgument = Annotated[str, typer.Argument(help="Its id, the beginning of one, or `latest`.")]
+
+
+class LevelName(enum.StrEnum):
+    """How much a line matters."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
 
 LimitOption = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="List the runs, or show one.", invoke_without_command=True, rich_markup_mode=None)
+    group = typer.Typer(help="List the runs, or show one, or its log.", invoke_without_command=True, rich_markup_mode=None)
     group.callback()(_default)
     group.command("list")(list_)
     group.command()(show)
+    group.command()(logs)
     app.add_typer(group, name="runs")
 
 
@@ -49,11 +63,30 @@ def list_(context: typer.Context, limit: LimitOption = 20, format: FormatOption 
 
 def show(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(help="Its id, the beginning of one, or `latest`.")] = "latest",
+    run: RunArgument = "latest",
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Show a run and its steps."""
     print_run(context.obj.output, context.obj.cli.runs_show(run), as_json=format is Format.JSON)
+
+
+def logs(
+    context: typer.Context,
+    run: RunArgument = "latest",
+    operation: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this operation.", show_default=False)] = None,
+    level: Annotated[LevelName | None, typer.Option(help="Only of this level and above.", show_default=False)] = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
+) -> None:
+    """Show what the operations of a run logged."""
+    output = context.obj.output
+    lines = context.obj.cli.runs_logs(run, operation=operation, level=level.value if level else None)
+    if format is Format.JSON:
+        output.json([asdict(line) for line in lines])
+        return
+    for line in lines:
+        output.data(f"{_local(line.time)} {line.level:<8} {line.operation}  {line.message}")
+    if not lines:
+        output.talk("nothing was logged")
 
 
 def print_run(output: Output, run: RunRecord, *, as_json: bool) -> None:

@@ -68,7 +68,7 @@ def services(
 
     References such as ${NAME} are shown as they are written, values of variables never.
     """
-    from pulpo.cli.credentials import masked
+    from pulpo.codes.credentials import masked
 
     found = {n: masked(s.data()) for n, s in sorted(context.obj.cli.services().items())}
     if name is not None and name not in found:
@@ -88,7 +88,7 @@ def services(
 
 def environments(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the environments and what each changes, or show one."""
-    from pulpo.cli.credentials import masked
+    from pulpo.codes.credentials import masked
 
     found = {n: masked(s.data()) for n, s in context.obj.cli.environments().items()}
     if name is not None:

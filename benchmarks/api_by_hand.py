@@ -1,0 +1,107 @@
+"""What somebody would write by hand with FastAPI and motor to do what Pulpo's API does with a model: `benchmarks/api.py` runs it.
+
+Unknown fields are refused, answers are typed, the id is the natural key's digest, revisions guard against lost updates and are
+the ETag, pages go on by the id, and a write is acknowledged when a majority has it in its journal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from api_jobs import Job
+from fastapi import FastAPI, Header, HTTPException, Query, Response
+from motor.motor_asyncio import AsyncIOMotorClient
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pymongo import ASCENDING
+from pymongo.errors import DuplicateKeyError
+
+
+class StoredJob(Job):
+    """A job with what is kept beside it."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    id: str = Field(alias="_id")
+    rev: int = Field(alias="_rev")
+    run: str | None = Field(alias="_run")
+    operation: str | None = Field(alias="_operation")
+    created: dt.datetime = Field(alias="_created")
+    updated: dt.datetime = Field(alias="_updated")
+
+
+class Page(BaseModel):
+    items: list[StoredJob]
+    next: str | None
+
+
+def create(url: str, database: str) -> FastAPI:  # noqa: C901 - as one would write it
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        client: Any = AsyncIOMotorClient(url, w="majority", journal=True, tz_aware=True)
+        app.state.jobs = client[database]["job"]
+        yield
+        client.close()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/models/Job/records")
+    async def find(limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: str | None = None) -> Page:
+        where = {"_id": {"$gt": cursor}} if cursor else {}
+        found = await app.state.jobs.find(where, sort=[("_id", ASCENDING)], limit=limit + 1).to_list(None)
+        following = found[limit - 1]["_id"] if len(found) > limit else None
+        return Page(items=[StoredJob.model_validate(one) for one in found[:limit]], next=following)
+
+    @app.get("/models/Job/records/{record_id}")
+    async def get(record_id: str, response: Response, if_none_match: Annotated[str | None, Header()] = None) -> StoredJob:
+        found = await app.state.jobs.find_one({"_id": record_id})
+        if found is None:
+            raise HTTPException(404)
+        tag = response.headers["ETag"] = f'"{found["_rev"]}"'
+        if tag == if_none_match:
+            raise HTTPException(304)
+        return StoredJob.model_validate(found)
+
+    @app.post("/models/Job/records", status_code=201)
+    async def post(job: Job, response: Response) -> StoredJob:
+        now = dt.datetime.now(dt.UTC)
+        record_id = hashlib.sha256(json.dumps([job.url]).encode()).hexdigest()[:24]
+        envelope = {"_id": record_id, "_rev": 1, "_run": None, "_operation": None, "_created": now, "_updated": now}
+        document = {**envelope, **job.model_dump()}
+        try:
+            await app.state.jobs.insert_one(document)
+        except DuplicateKeyError as error:
+            raise HTTPException(409) from error
+        response.headers["Location"] = f"/models/Job/records/{record_id}"
+        response.headers["ETag"] = '"1"'
+        return StoredJob.model_validate(document)
+
+    @app.patch("/models/Job/records/{record_id}")
+    async def patch(
+        record_id: str, changes: dict[str, Any], response: Response, if_match: Annotated[str | None, Header()] = None
+    ) -> StoredJob:
+        while True:
+            found = await app.state.jobs.find_one({"_id": record_id})
+            if found is None:
+                raise HTTPException(404)
+            if if_match is not None and if_match != f'"{found["_rev"]}"':
+                raise HTTPException(412)
+            old = {name: value for name, value in found.items() if not name.startswith("_")}
+            merged = {name: value for name, value in {**old, **changes}.items() if value is not None}
+            try:
+                job = Job.model_validate(merged)
+            except ValidationError as error:
+                raise HTTPException(422, error.errors(include_url=False)) from error
+            whole = job.model_dump()
+            changed = {name: value for name, value in whole.items() if old.get(name) != value}
+            changed |= {"_rev": found["_rev"] + 1, "_updated": dt.datetime.now(dt.UTC)}
+            done = await app.state.jobs.update_one({"_id": record_id, "_rev": found["_rev"]}, {"$set": changed})
+            if done.matched_count:
+                response.headers["ETag"] = f'"{changed["_rev"]}"'
+                return StoredJob.model_validate({**found, **whole, **changed})
+
+    return app

@@ -1,0 +1,124 @@
+"""Who may call the API.
+
+With a token in the settings, every request needs one, but for the questions whether the API is alive and ready: the token for
+reading and writing, or the one for reading. Without one, everybody may who can reach it, which is this machine alone. Since the
+browsers of this machine show pages of others, a request has to have been meant for this machine (its `Host`), and one that
+changes something must not come from a page of an origin that the settings don't name (its `Origin`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import ipaddress
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+
+from pulpo.api.access_log import HEADER
+from pulpo.api.problems import Problem, respond
+from pulpo.api.settings import Settings, is_loopback
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from pydantic import SecretStr
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from pulpo.api.context import Context
+
+#: What anybody may ask: whether it works, which says nothing else.
+OPEN: Final = frozenset({"/health/live", "/health/ready"})
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BEARER: Final = {"WWW-Authenticate": 'Bearer realm="pulpo"'}
+_EXPOSED: Final = (HEADER, "ETag", "Location", "Link", "Retry-After")
+
+
+def install(app: FastAPI, context: Context) -> None:
+    """Add the middleware: who may, and around it which origins' pages may read the answers: those that the settings name."""
+    settings = context.settings
+    app.add_middleware(Access, settings=settings)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"], expose_headers=_EXPOSED
+        )
+
+
+class Access:
+    """Lets requests in that may."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._token = _bytes(settings.token)
+        self._read_token = _bytes(settings.read_token)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] == "http" and (problem := self._problem(scope)) is not None:
+            response = respond(Request(scope, receive), problem)
+            await response(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        reads = scope["method"] in _READING
+        if not self._settings.has_token:
+            return _not_from_here(scope, headers, self._settings.origins, reads=reads)
+        if scope["path"] in OPEN and reads:
+            return None
+        return self._of_token(headers, reads=reads)
+
+    def _of_token(self, headers: Headers, *, reads: bool) -> Problem | None:
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        token = given.strip().encode() if scheme.lower() == "bearer" else b""
+        # Both are compared, whatever comes of the first: how long it takes tells nothing.
+        may_write, may_read = _equal(token, self._token), _equal(token, self._read_token)
+        if may_write or (may_read and reads):
+            return None
+        if may_read:
+            return Problem(403, "this token may read, not write")
+        if not token:
+            return Problem(401, "this needs a token", hint="send the header Authorization: Bearer TOKEN", headers=_BEARER)
+        return Problem(401, "this is no token of this API", headers=_BEARER)
+
+
+def _not_from_here(scope: Scope, headers: Headers, origins: tuple[str, ...], *, reads: bool) -> Problem | None:
+    """Why a request was not meant for this machine, or comes from a page that may not; only asked where no token is needed."""
+    host = headers.get("Host", "")
+    server = scope.get("server")
+    if server and _is_loopback_address(server[0]) and not _names_loopback(host):
+        return Problem(421, f"without a token the API answers for this machine alone, not for the host: {host}")
+    origin = headers.get("Origin")
+    if reads or origin is None or "*" in origins or origin in origins or origin == f"{scope['scheme']}://{host}":
+        return None
+    return Problem(403, f"pages of this origin may not change anything: {origin}", hint="name it in PULPO_API_ORIGINS")
+
+
+# Each request asks the same two again.
+
+
+@functools.lru_cache(maxsize=64)
+def _is_loopback_address(address: str) -> bool:
+    """Whether a request to this address came over a connection of this machine with itself; a path of a socket is none."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+@functools.lru_cache(maxsize=64)
+def _names_loopback(host: str) -> bool:
+    """Whether a header `Host` means this machine."""
+    return is_loopback(urlsplit(f"//{host}").hostname or "")
+
+
+def _bytes(token: SecretStr | None) -> bytes | None:
+    return None if token is None else token.get_secret_value().encode()
+
+
+def _equal(given: bytes, token: bytes | None) -> bool:
+    return hmac.compare_digest(given, token or b"") and bool(token)

@@ -1,0 +1,122 @@
+"""The outermost middleware: each request has an id, is counted, and leaves one line in the log; what nobody foresaw is a 500.
+
+The id is the one that the client sent in `X-Request-ID`, if it is a plain word, else a new one. It is in the answer's header, in
+every problem, and in the log. A path is logged without its query, which may hold data.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+
+from pulpo.api.metrics import Metrics
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from pulpo.api.context import Context
+
+HEADER: Final = "X-Request-ID"
+#: Every record has its fields in `record.fields`.
+ACCESS: Final = logging.getLogger("pulpo.api.access")
+
+_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def install(app: FastAPI, context: Context) -> None:
+    """Add the middleware; has to be the last that is added."""
+    app.add_middleware(RequestLog, logged=context.settings.access_log)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has been sent."""
+
+    status: int = 0
+    size: int = 0
+
+
+class RequestLog:
+    """Names, counts and logs requests."""
+
+    def __init__(self, app: ASGIApp, *, logged: bool) -> None:
+        self._app = app
+        self._logged = logged
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get(HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        metrics: Metrics = scope["app"].state.metrics
+        answer, began = _Answer(), time.perf_counter()
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            else:
+                answer.size += len(message.get("body", b""))
+            await send(message)
+
+        with metrics.in_progress():
+            try:
+                await self._app(scope, receive, sent)
+            except Exception as error:
+                if answer.status:  # too late for another answer: the connection is cut
+                    raise
+                await _unforeseen(scope, receive, sent, error)
+            finally:
+                self._count(scope, request_id, answer, time.perf_counter() - began, metrics)
+
+    def _count(self, scope: Scope, request_id: str, answer: _Answer, seconds: float, metrics: Metrics) -> None:
+        metrics.observe(scope["method"], _route(scope), answer.status, seconds)
+        if self._logged:
+            client = scope.get("client")
+            fields = {
+                "request_id": request_id, "method": scope["method"], "path": scope["path"], "status": answer.status,
+                "ms": round(seconds * 1000, 1), "bytes": answer.size, "client": client[0] if client else None,
+            }  # fmt: skip
+            ACCESS.info("request", extra={"fields": fields})
+
+
+class JsonLines(logging.Formatter):
+    """A log record as one line of JSON: time, level, logger, message, its `fields`, and the error with its frames."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        when = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        data: dict[str, Any] = {"time": when, "level": record.levelname.lower(), "logger": record.name}
+        data |= {"message": record.getMessage(), **getattr(record, "fields", {})}
+        if record.exc_info:
+            data["error"] = self.formatException(record.exc_info)
+        return json.dumps(data, ensure_ascii=False, default=str)
+
+
+def _request_id(given: str | None) -> str:
+    return given if given is not None and _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _route(scope: Scope) -> str:
+    """The route's path with its parameters' names: as many kinds as there are routes, whatever clients ask for."""
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+async def _unforeseen(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
+    handler = scope["app"].exception_handlers.get(Exception)
+    if handler is None:
+        raise error
+    response = await handler(Request(scope, receive), error)
+    await response(scope, receive, send)

@@ -1,0 +1,193 @@
+"""`/manifest`: the file, what the API answers by, and what is wrong with the file; a newer file is noticed.
+
+The lock is looked at twice a second, and when `/manifest` is asked for. A valid one is what the API answers by from then on;
+while it has errors, the last good one stays, and the answer says so. Code that is imported already stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from starlette.responses import Response
+
+from pulpo.api.context import Context
+from pulpo.api.negotiate import chosen, tagged
+from pulpo.api.shapes import ManifestInfo
+from pulpo.codes.credentials import masked, without_credentials
+from pulpo.codes.report import diagnostics_as_data
+from pulpo.diagnostics import Diagnostic, errors
+from pulpo.errors import DiagnosticsError, PulpoError
+from pulpo.lock.check import check, check_manifest
+from pulpo.manifest.load import load, read_file
+from pulpo.manifest.yaml_write import dumps
+
+if TYPE_CHECKING:
+    from pulpo.manifest.model import Manifest
+    from pulpo.manifest.yaml_read import Document
+    from pulpo.settings import Project
+
+MEDIA_TYPES: Final = {"json": "application/json", "yaml": "application/yaml"}
+
+_LOG = logging.getLogger("pulpo.api")
+#: Seconds between two looks at the file.
+_EVERY: Final = 0.5
+
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The file at one moment, and what is wrong with it."""
+
+    stamp: Stamp
+    text: str | None
+    report: dict[str, Any]
+    #: What the file is, unless it has errors.
+    valid: tuple[Manifest, Document] | None = None
+
+
+@dataclass(slots=True)
+class LockFile:
+    """The lock on disk, beside what the app answers by; `app.state.lock_file`."""
+
+    app: FastAPI
+    project: Project | None
+    _seen: _Seen | None = None
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def now(self) -> _Seen:
+        """The file as it is; if it is another one than before, and valid, the app answers by it from now on."""
+        async with self._busy:
+            if self._seen is None or (self.project is not None and _stamp(self.project) != self._seen.stamp):
+                before, self._seen = self._seen, await asyncio.to_thread(_look, self.app.state.context, self.project)
+                self._adopt(self._seen, first=before is None)
+            return self._seen
+
+    def _adopt(self, seen: _Seen, *, first: bool) -> None:
+        context: Context = self.app.state.context
+        if seen.valid is None:
+            if self.project is not None:
+                _LOG.warning("the lock has errors; the last good one is answered by")
+            return
+        manifest, document = seen.valid
+        if manifest != context.manifest or context.document is None or context.document.text != document.text:
+            try:
+                self.app.state.context = context.with_manifest(manifest, document)
+            except DiagnosticsError as error:
+                self._seen = _Seen(seen.stamp, seen.text, diagnostics_as_data(error.diagnostics))
+                return
+            if not first:
+                _LOG.info("the lock is another one, and answered by")
+
+
+def _stamp(project: Project) -> Stamp:
+    """What changes with the file; None where there is none."""
+    try:
+        status = project.lock_path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _look(context: Context, project: Project | None) -> _Seen:
+    if project is None:
+        return _without_file(context.manifest, context.document)
+    # Before the file is read: what changes it meanwhile is seen the next time.
+    stamp = _stamp(project)
+    text: str | None = None
+    try:
+        text = read_file(project.lock_path, project.lock_shown).text
+        found = list(check(project, code=False))
+        valid = None if errors(found) else load(project.lock_path, project.lock_shown, project.environment)
+    except DiagnosticsError as error:
+        return _Seen(stamp, text, diagnostics_as_data(error.diagnostics))
+    except PulpoError as error:  # the environment is gone from the file
+        return _Seen(stamp, text, diagnostics_as_data([Diagnostic("PLP001", error.message, hint=error.hint)]))
+    return _Seen(stamp, text, diagnostics_as_data(found), valid)
+
+
+def _without_file(manifest: Manifest, document: Document | None) -> _Seen:
+    found = check_manifest(manifest)
+    if document is not None:
+        found = [d.located(document.locate) for d in found]
+    report = diagnostics_as_data(sorted(found, key=lambda d: d.sort_key))
+    return _Seen(None, document.text if document else dumps(manifest.data()), report)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Within it a newer lock is noticed."""
+    lock_file = app.state.lock_file
+    if lock_file.project is None:
+        yield
+        return
+    task = asyncio.create_task(_watch(lock_file))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch(lock_file: LockFile) -> None:
+    while True:
+        try:
+            await lock_file.now()
+        except Exception:  # noqa: BLE001 - one look that failed is not the last
+            _LOG.exception("looking at the lock failed")
+        await asyncio.sleep(_EVERY)
+
+
+def install(app: FastAPI, context: Context) -> None:
+    """Let the app know the file that its manifest is from."""
+    app.state.lock_file = LockFile(app, context.project)
+
+
+def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
+    """The routes of the manifest."""
+    routes = APIRouter(tags=["manifest"])
+    routes.add_api_route(
+        "/manifest",
+        get_manifest,
+        operation_id="get_manifest",
+        summary="The manifest",
+        response_model=ManifestInfo,
+        responses={200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}},
+    )
+    return routes
+
+
+async def get_manifest(
+    request: Request,
+    format: Annotated[  # noqa: A002 - the parameter's name
+        Literal["json", "yaml"] | None, Query(description="Which form; goes before the header `Accept`.")
+    ] = None,
+) -> Response:
+    """The file's text, the manifest that the API answers by, and what `pulpo check --no-code` says of the file.
+
+    As YAML, by the header `Accept` or by `format`, it is the file's text alone. Passwords are `***` in all of it.
+    """
+    name = chosen(request, MEDIA_TYPES, format)
+    seen = await request.app.state.lock_file.now()
+    context: Context = request.app.state.context
+    text = None if seen.text is None else without_credentials(seen.text)
+    if name == "yaml":
+        return tagged(request, (text or "").encode(), MEDIA_TYPES[name], {"Vary": "Accept"})
+    content = {
+        "file": context.project.lock_shown if context.project else None,
+        "environment": context.project.environment if context.project else None,
+        "current": context.project is None or seen.valid is not None,
+        "text": text,
+        "data": masked(context.manifest.data()),
+        "report": seen.report,
+    }
+    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
+    return tagged(request, body, MEDIA_TYPES[name], {"Vary": "Accept"})

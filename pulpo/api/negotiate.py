@@ -1,0 +1,72 @@
+"""Answers in the form that was asked for, under a tag that says which content it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pulpo.api.problems import Fault, Problem, invalid
+from pulpo.names import did_you_mean
+
+Name = TypeVar("Name", bound=str)
+
+
+def chosen(request: Request, offered: Mapping[Name, str], format: Name | None) -> Name:  # noqa: A002 - the parameter's name
+    """The name of the form to answer in, of those `offered` with their media types; the first one where nothing is said.
+
+    `format`, a name, goes before the header `Accept`.
+
+    Raises:
+        Problem: 422, there is no such format; 406, nothing that is accepted is offered.
+    """
+    if format is not None:
+        if format not in offered:
+            hint = did_you_mean(format, offered)
+            raise invalid([Fault(("query", "format"), f"one of {', '.join(offered)}, not: {format}", hint)])
+        return format
+    ranges = _ranges(",".join(request.headers.getlist("accept")))
+    if not ranges:
+        return next(iter(offered))
+    weighed = {name: _weight(media_type, ranges) for name, media_type in offered.items()}
+    best = max(weighed, key=lambda name: weighed[name])
+    if weighed[best] <= 0:
+        raise Problem(406, f"this is offered: {', '.join(offered.values())}")
+    return best
+
+
+def _ranges(accept: str) -> dict[str, float]:
+    """What a client accepts, with how much it likes it."""
+    found: dict[str, float] = {}
+    for one in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in one.split(";"))
+        if media_range:
+            quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+            try:
+                found[media_range] = float(quality)
+            except ValueError:
+                found[media_range] = 1.0
+    return found
+
+
+def _weight(media_type: str, ranges: Mapping[str, float]) -> float:
+    """The quality of the most specific range that a media type is in."""
+    kind = media_type.partition("/")[0]
+    return next((ranges[r] for r in (media_type, f"{kind}/*", "*/*") if r in ranges), 0.0)
+
+
+def tagged(request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The content under its `ETag`, or 304 where the client has it already."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    kept = {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}
+    if _has(request.headers.get("if-none-match", ""), tag):
+        return Response(None, 304, headers=kept)
+    return Response(b"" if request.method == "HEAD" else body, headers=kept, media_type=media_type)
+
+
+def _has(known: str, tag: str) -> bool:
+    tags = {one.strip().removeprefix("W/") for one in known.split(",")}
+    return "*" in tags or tag in tags

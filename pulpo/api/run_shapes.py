@@ -1,0 +1,175 @@
+"""Runs as the API says them, and what it is asked about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pulpo.run.logs import LoggedLine
+from pulpo.run.record import RunRecord, State
+from pulpo.store.values import now
+
+RunState = Literal["pending", "running", "completed", "failed", "cancelled", "crashed"]
+StepState = Literal["pending", "running", "completed", "failed", "skipped", "cancelled", "reused"]
+Source = Annotated[str, Field(pattern=r"^(latest|run:.+)$")] | list[dict[str, Any]]
+Expressions = list[Annotated[str, Field(min_length=1)]]
+
+#: Ids of each output that a run is shown with; `/models/{model}/records?_run=` gives all.
+IDS = 100
+
+
+class _Asked(BaseModel):
+    """What a body may say; nothing else, and of no other type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    parameters: dict[str, Any] = Field(default={}, description="Values by name: `limit`, or `fetch.limit`.")
+    inputs: dict[str, Source] = Field(
+        default={}, description="Where records of a model come from: `latest`, `run:ID`, or the records themselves."
+    )
+    wait: float = Field(default=0, ge=0, le=3600, description="Seconds to wait for the end; less than the API's time limit.")
+
+
+class ResumeRequest(_Asked):
+    """How to go on with a run."""
+
+
+class OperationRunRequest(_Asked):
+    """How to run an operation."""
+
+    engine: Literal["inline", "prefect"] = Field(
+        default="inline", description="`inline`: at once, by the API. `prefect`: queued on the Prefect server, for a worker."
+    )
+
+
+class FlowRunRequest(OperationRunRequest):
+    """How to run a flow, or a part of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_by_alias=True, validate_by_name=False)
+
+    select: Expressions = Field(default=[], description="Only these: name, +name, name+, a glob, a flow, tag:x.")
+    from_: Expressions = Field(default=[], alias="from", description="These and what is downstream of them.")
+    to: Expressions = Field(default=[], description="These and what is upstream of them.")
+    only: Expressions = Field(default=[], description="Exactly these.")
+    with_upstream: bool = Field(default=False, description="Run what it needs from other flows, too.")
+
+
+class RunProcess(BaseModel):
+    """Where a run is executed."""
+
+    host: str
+    pid: int
+
+
+class RunSummary(BaseModel):
+    """A run of a flow."""
+
+    id: str
+    flow: str
+    state: RunState
+    #: None of one that is queued on Prefect.
+    started: dt.datetime | None
+    finished: dt.datetime | None
+    error: str | None
+    engine: Literal["inline", "prefect"]
+    #: Prefect's id of it.
+    flow_run: str | None
+    resumed_from: str | None
+    #: The operations that were selected; None for the whole flow.
+    selection: list[str] | None
+    process: RunProcess | None
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Self:
+        """From the history."""
+        return cls.model_validate(_summary(run))
+
+
+class StepCounts(BaseModel):
+    """Records of one model that went through a step."""
+
+    taken: int
+    made: int
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+class RunStep(BaseModel):
+    """How one operation fared in a run."""
+
+    operation: str
+    state: StepState
+    started: dt.datetime | None
+    finished: dt.datetime | None
+    attempts: int
+    counts: dict[str, StepCounts]
+    failures: int
+    error: str | None
+    #: The run that its outputs are from, where they were reused.
+    reused_from: str | None
+    #: How many records each output has.
+    outputs: list[int]
+    #: Of each output the ids of the first records.
+    ids: list[list[str]]
+
+
+class RunDetail(RunSummary):
+    """A run with its steps."""
+
+    parameters: dict[str, Any]
+    #: Where records from outside came from, by `operation.argument`.
+    inputs: dict[str, str]
+    steps: list[RunStep]
+
+    @classmethod
+    def of(cls, run: RunRecord, ids: dict[str, list[list[str]]] | None = None) -> Self:
+        """From the history, with the ids of what each operation put out."""
+        steps = [{**asdict(step), "ids": [some[:IDS] for some in (ids or {}).get(step.operation, [])]} for step in run.steps]
+        return cls.model_validate({**_summary(run), "parameters": run.parameters, "inputs": run.inputs, "steps": steps})
+
+    @classmethod
+    def queued(cls, flow_run: str, flow: str, state: State, error: str | None = None) -> Self:
+        """A flow run of Prefect that has not begun."""
+        run = RunRecord(flow_run, flow, state, now(), error=error, engine="prefect", flow_run=flow_run)
+        return cls.of(run).model_copy(update={"started": None})
+
+
+class RunList(BaseModel):
+    """Runs, newest first."""
+
+    items: list[RunSummary]
+    next: str | None
+
+
+class LogItem(BaseModel):
+    """A line that an operation logged."""
+
+    number: int
+    operation: str
+    time: dt.datetime
+    level: str
+    logger: str
+    message: str
+
+    @classmethod
+    def of(cls, line: LoggedLine) -> Self:
+        """From the history."""
+        return cls.model_validate(asdict(line))
+
+
+class LogList(BaseModel):
+    """Lines in the order in which they came."""
+
+    items: list[LogItem]
+    next: str | None
+
+
+def _summary(run: RunRecord) -> dict[str, Any]:
+    names = ("id", "flow", "started", "finished", "error", "engine", "flow_run", "resumed_from", "selection")
+    values = {name: getattr(run, name) for name in names}
+    process = None if run.process is None else {"host": run.process.host, "pid": run.process.pid}
+    return {**values, "state": run.state.value, "process": process}

@@ -1,0 +1,376 @@
+"""`/operations/{operation}/run`, `/flows/{flow}/run` and `/runs`: runs started, listed, shown, cancelled and gone on with.
+
+A run goes on when whoever asked for it has gone. What the API's own process runs it cancels itself; a server's run in another
+process is cancelled through the store, a command's by SIGINT to its process, after making sure that it still is that process,
+and a flow run that one of Prefect's workers makes by Prefect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from pulpo.api import queued
+from pulpo.api.context import Context, context_of
+from pulpo.api.idempotency import HEADER, claim, release, settle
+from pulpo.api.idempotency import Request as Keyed
+from pulpo.api.problems import Fault, Problem, invalid
+from pulpo.api.run_shapes import (
+    IDS,
+    FlowRunRequest,
+    LogItem,
+    LogList,
+    OperationRunRequest,
+    ResumeRequest,
+    RunDetail,
+    RunList,
+    RunState,
+    RunSummary,
+)
+from pulpo.api.runner import Job, Runner
+from pulpo.names import did_you_mean
+from pulpo.run.history import get_run, list_runs, output_ids
+from pulpo.run.inputs import LATEST, InputChoice
+from pulpo.run.logs import read_logs
+from pulpo.run.record import CANCELS, RUNS, RunRecord, State, new_run_id
+from pulpo.run.start import Part
+from pulpo.store.base import Condition, Record, Sort
+from pulpo.store.values import now
+
+_RUN_ID: Final = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
+#: The part of the request's time limit that a request may wait for a run.
+_PATIENCE: Final = 0.9
+#: Runs that are read at once where their state has to be found out.
+_PAGE: Final = 200
+
+_OPERATION, _FLOW, _RESUME = OperationRunRequest(), FlowRunRequest(), ResumeRequest()
+
+KeyHeader = Annotated[str | None, Header(alias=HEADER, description="The same key again starts nothing again.")]
+Levels = Literal["debug", "info", "warning", "error", "critical"]
+
+
+def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
+    """The routes of runs."""
+    routes = APIRouter(tags=["runs"])
+    started: dict[str, Any] = {
+        "response_model": RunDetail,
+        "status_code": 202,
+        "responses": {200: {"model": RunDetail, "description": "The run is over"}},
+    }
+    routes.add_api_route("/operations/{operation}/run", run_operation, methods=["POST"], operation_id="run_operation", **started)
+    routes.add_api_route("/flows/{flow}/run", run_flow, methods=["POST"], operation_id="run_flow", **started)
+    routes.add_api_route("/runs", get_runs, response_model=RunList, operation_id="get_runs")
+    routes.add_api_route("/runs/{run}", get_one_run, response_model=RunDetail, operation_id="get_run")
+    routes.add_api_route("/runs/{run}/logs", get_logs, response_model=LogList, operation_id="get_run_logs")
+    routes.add_api_route(
+        "/runs/{run}/cancel", cancel_run, methods=["POST"], response_model=RunDetail, status_code=202, operation_id="cancel_run"
+    )
+    routes.add_api_route("/runs/{run}/resume", resume_run, methods=["POST"], operation_id="resume_run", **started)
+    return routes
+
+
+# ------------------------------------------------------------------------------------------------------------- starting
+
+
+async def run_operation(
+    request: Request, operation: str, body: OperationRunRequest = _OPERATION, key: KeyHeader = None
+) -> Response:
+    """Run an operation; its run goes on when the client has gone."""
+    operations = context_of(request).manifest.operations
+    if operation not in operations:
+        raise Problem(404, f"there is no such operation: {operation}", hint=did_you_mean(operation, operations))
+    return await _start(request, operation, body, key, Part())
+
+
+async def run_flow(request: Request, flow: str, body: FlowRunRequest = _FLOW, key: KeyHeader = None) -> Response:
+    """Run a flow or a part of it; its run goes on when the client has gone."""
+    flows = context_of(request).compiler.flow_names()
+    if flow not in flows:
+        raise Problem(404, f"there is no such flow: {flow}", hint=did_you_mean(flow, flows))
+    part = Part(tuple(body.select), tuple(body.from_), tuple(body.to), tuple(body.only), with_upstream=body.with_upstream)
+    return await _start(request, flow, body, key, part)
+
+
+async def resume_run(request: Request, run: str, body: ResumeRequest = _RESUME, key: KeyHeader = None) -> Response:
+    """Go on after the last finished operation of a run, as a new run; what is not given is as it was."""
+    earlier = await _require(context_of(request), run)
+    if earlier.state is State.RUNNING:
+        raise Problem(409, f"the run is still going on, {_where(earlier)}: {run}", hint="cancel it first")
+    keyed = _keyed(request, key, body)
+    return await _run_here(request, body, keyed, name=None, part=Part(), resume=earlier.id)
+
+
+async def _start(request: Request, name: str, body: OperationRunRequest, key: str | None, part: Part) -> Response:
+    keyed = _keyed(request, key, body)
+    if body.engine == "inline":
+        return await _run_here(request, body, keyed, name=name, part=part)
+    if part or body.inputs:
+        raise Problem(422, "a deployment runs the whole flow, with the inputs that are stored", hint="use the engine inline")
+    if name not in context_of(request).compiler.flow_names():
+        hint = "use the engine inline, or run the flow that it is in"
+        raise Problem(422, f"an operation in a flow has no deployment of its own: {name}", hint=hint)
+    return await _queue(request, name, body, keyed)
+
+
+async def _run_here(
+    request: Request, body: ResumeRequest | OperationRunRequest, keyed: Keyed | None, *, name: str | None, part: Part,
+    resume: str | None = None,
+) -> Response:  # fmt: skip
+    context = context_of(request)
+    runner = _runner(context)
+    inputs = _inputs(context, body)
+    job = Job(context.manifest, new_run_id(now()), name, part, dict(body.parameters), inputs, resume)
+    run = await _submit(context, runner, job, keyed)
+    return await _answer(request, runner, run, body.wait)
+
+
+async def _submit(context: Context, runner: Runner, job: Job, keyed: Keyed | None) -> str:
+    if keyed is None:
+        await runner.submit(job)
+        return job.run
+    claimed = await claim(context.store, keyed, job.run)
+    if claimed.is_new:
+        try:
+            await runner.submit(job)
+        except Exception:
+            await release(context.store, keyed, claimed)
+            raise
+    return claimed.run
+
+
+async def _queue(request: Request, name: str, body: OperationRunRequest, keyed: Keyed | None) -> Response:
+    context = context_of(request)
+    claimed = None if keyed is None else await claim(context.store, keyed)
+    if claimed is None or claimed.is_new:
+        run = await queued.queue(context, name, body.parameters, keyed.id if keyed else None)
+        if keyed is not None:
+            await settle(context.store, keyed, run)
+    else:
+        run = claimed.run
+    found = await _find(context, run)
+    detail = RunDetail.queued(run, name, State.PENDING) if found is None else await _detail(context, found)
+    return _respond(detail, 202)
+
+
+def _keyed(request: Request, key: str | None, body: ResumeRequest | OperationRunRequest) -> Keyed | None:
+    """The request under its key, if it has one; all that is sent has to be JSON that can be sent back."""
+    asked = {"path": request.url.path, "body": body.model_dump(mode="python", by_alias=True)}
+    try:
+        json.dumps(asked, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise invalid([Fault(("body",), f"a value can't be kept: {error}")]) from error
+    return None if key is None else Keyed.of(key, asked)
+
+
+def _inputs(context: Context, body: ResumeRequest | OperationRunRequest) -> dict[str, InputChoice]:
+    models = context.manifest.models
+    unknown = [name for name in body.inputs if name not in models]
+    if unknown:
+        raise invalid(
+            [Fault(("body", "inputs", m), f"there is no such model: {m}", did_you_mean(m, models)) for m in sorted(unknown)]
+        )
+    return {model: _choice(source) for model, source in body.inputs.items()}
+
+
+def _choice(source: str | list[dict[str, Any]]) -> InputChoice:
+    if isinstance(source, list):
+        return InputChoice("file", "the request", source)
+    return LATEST if source == LATEST.kind else InputChoice("run", source.removeprefix("run:"))
+
+
+async def _answer(request: Request, runner: Runner, run: str, wait: float) -> Response:
+    """The run as it is, or as it ended if that is within the time that the client waits."""
+    context = context_of(request)
+    if wait:
+        async with _until_disconnected(request) as gone:
+            waiting = asyncio.ensure_future(runner.wait(run, min(wait, context.settings.timeout * _PATIENCE)))
+            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+    record = await _require(context, run)
+    over = wait and record.state is not State.RUNNING
+    return _respond(await _detail(context, record), 200 if over else 202)
+
+
+@contextlib.asynccontextmanager
+async def _until_disconnected(request: Request) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that ends when the client has gone."""
+
+    async def listen() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    task = asyncio.create_task(listen())
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
+def _respond(run: RunDetail, status: int) -> Response:
+    return JSONResponse(run.model_dump(mode="json"), status, {"Location": f"/runs/{run.id}"})
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+async def get_runs(
+    request: Request,
+    flow: Annotated[str | None, Query(description="Only those of this flow or operation.")] = None,
+    state: Annotated[RunState | None, Query(description="Only those in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+) -> Any:
+    """The runs of all engines, newest first."""
+    if cursor is not None and not _RUN_ID.fullmatch(cursor):
+        raise Problem(400, "this is no cursor of runs", hint="take `next` of the page before, as it is")
+    found = await _page(context_of(request), flow, state, limit + 1, cursor)
+    following = found[limit - 1].id if len(found) > limit else None
+    return RunList(items=[RunSummary.of(run) for run in found[:limit]], next=following)
+
+
+async def _page(context: Context, flow: str | None, state: str | None, limit: int, before: str | None) -> list[RunRecord]:
+    """Runs from one on, newest first; whether one has crashed is not stored, but found out."""
+    stored = State.RUNNING.value if state == State.CRASHED.value else state
+    where = [Condition("flow", "eq", flow)] if flow is not None else []
+    where += [Condition("state", "eq", stored)] if stored else []
+    found: list[RunRecord] = []
+    while len(found) < limit:
+        further = [*where, Condition("_id", "lt", before)] if before else where
+        page = await context.store.find(RUNS, further, sort=(Sort("_id", descending=True),), limit=_PAGE)
+        runs = [RunRecord.of(record) for record in page.items]
+        found += [run for run in runs if state is None or run.state.value == state]
+        if page.next is None:
+            break
+        before = runs[-1].id
+    return found[:limit]
+
+
+async def get_one_run(request: Request, run: str) -> Any:
+    """A run with its steps, and of each output the ids of the first records; by Prefect's id, a flow run that is queued there."""
+    context = context_of(request)
+    found = await _find(context, run)
+    if found is not None:
+        return await _detail(context, found)
+    if _is_flow_run(run) and (elsewhere := await queued.look(context, run)) is not None:
+        return elsewhere
+    raise await _unknown(context, run)
+
+
+async def get_logs(
+    request: Request,
+    run: str,
+    operation: Annotated[str | None, Query(description="Only those of this operation.")] = None,
+    level: Annotated[Levels | None, Query(description="Only those of this level or above.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+) -> Any:
+    """What operations of a run logged, in the order in which it came; the last lines come a moment after they are logged."""
+    context = context_of(request)
+    found = await _require(context, run)
+    if cursor is not None and not cursor.isdecimal():
+        raise Problem(400, "this is no cursor of lines", hint="take `next` of the page before, as it is")
+    page = await read_logs(
+        context.store, found.id, operation=operation, level=level, limit=limit, after=None if cursor is None else int(cursor)
+    )
+    return LogList(items=[LogItem.of(line) for line in page.lines], next=None if page.next is None else str(page.next))
+
+
+async def _detail(context: Context, run: RunRecord) -> RunDetail:
+    few = {step.operation for step in run.steps if step.outputs}
+    ids = await output_ids(context.store, run, few) if few else {}
+    return RunDetail.of(run, {name: [some[:IDS] for some in outputs] for name, outputs in ids.items()})
+
+
+async def _find(context: Context, run: str) -> RunRecord | None:
+    """A run by its id, or the last one by Prefect's."""
+    if not _is_flow_run(run):
+        return await get_run(context.store, run)
+    latest = await list_runs(context.store, flow_run=run, limit=1)
+    return await get_run(context.store, latest[0].id) if latest else None
+
+
+async def _require(context: Context, run: str) -> RunRecord:
+    found = await _find(context, run)
+    if found is None:
+        raise await _unknown(context, run)
+    return found
+
+
+async def _unknown(context: Context, run: str) -> Problem:
+    near = did_you_mean(run, [known.id for known in await list_runs(context.store)])
+    return Problem(404, f"there is no such run: {run}", hint=near)
+
+
+def _is_flow_run(run: str) -> bool:
+    try:
+        return str(UUID(run)) == run
+    except ValueError:
+        return False
+
+
+# ----------------------------------------------------------------------------------------------------------- cancelling
+
+
+async def cancel_run(request: Request, run: str) -> Response:
+    """Ask for the end of a run; it is recorded as cancelled a little later, and can be gone on with."""
+    context = context_of(request)
+    found = await _find(context, run)
+    if found is None:
+        if _is_flow_run(run) and await queued.cancel(context, run) and (left := await queued.look(context, run)) is not None:
+            return _respond(left, 202)
+        raise await _unknown(context, run)
+    if found.state is not State.RUNNING:
+        hint = "it can be resumed" if found.state is not State.COMPLETED else None
+        raise Problem(409, f"the run is over, it is {found.state}: {run}", hint=hint)
+    await _cancel(context, found)
+    return _respond(await _detail(context, await _require(context, found.id)), 202)
+
+
+async def _cancel(context: Context, run: RunRecord) -> None:
+    if _runner(context).cancel(run.id):
+        return
+    if run.flow_run and await queued.cancel(context, run.flow_run):
+        return
+    if run.served:
+        await context.store.upsert_many(CANCELS, [Record(run.id, {"asked": now()}, run=run.id)])
+        return
+    _interrupt(run)
+
+
+def _interrupt(run: RunRecord) -> None:
+    """Does to a command's process what Ctrl-C does."""
+    process = run.process
+    if process is None or process.host != socket.gethostname():
+        raise Problem(409, f"the run goes on {_where(run)}: {run.id}", hint="cancel it there")
+    if process.pid == os.getpid():
+        raise Problem(409, f"the run goes on in this process, but was not started over the API: {run.id}")
+    if process.is_gone():
+        raise Problem(409, f"the run's process is gone: {run.id}", hint="it can be resumed")
+    try:
+        os.kill(process.pid, signal.SIGINT)
+    except ProcessLookupError:
+        raise Problem(409, f"the run's process is gone: {run.id}", hint="it can be resumed") from None
+    except PermissionError:
+        hint = "cancel it as the user who started it"
+        raise Problem(409, f"the run is another user's, {_where(run)}: {run.id}", hint=hint) from None
+
+
+def _where(run: RunRecord) -> str:
+    return f"in process {run.process.pid} on {run.process.host}" if run.process else "in another process"
+
+
+def _runner(context: Context) -> Runner:
+    if context.runner is None:
+        raise Problem(503, "the API has not started yet")
+    return context.runner

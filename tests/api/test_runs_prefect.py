@@ -1,0 +1,51 @@
+"""Flows that the API queues on a real Prefect server, where no worker takes them."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.api.work import api_process, make_project, until_state
+from tests.prefect_server import Shell
+
+pytestmark = pytest.mark.usefixtures("fresh_imports")
+
+
+async def test_a_flow_is_queued_once_shown_and_cancelled(tmp_path, prefect):
+    cli, shell = make_project(tmp_path), Shell(tmp_path, prefect)
+    with api_process(cli, prefect) as (_, url):
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            early = await client.post("/flows/fetch/run", json={"engine": "prefect"})
+            assert (early.status_code, "not deployed" in early.text) == (409, True)
+            shell("prefect", "deploy")
+            key, body = {"Idempotency-Key": "q"}, {"engine": "prefect", "parameters": {"limit": 2}}
+            wrong = await client.post("/flows/fetch/run", json={**body, "parameters": {"limits": 2}})
+            assert (wrong.status_code, "limits" in wrong.text) == (422, True)
+            answers = [await client.post("/flows/fetch/run", json=body, headers=key) for _ in range(2)]
+            assert [answer.status_code for answer in answers] == [202, 202], answers[0].text
+            run = answers[0].json()["id"]
+            assert answers[1].json()["id"] == run
+            assert answers[0].headers["Location"] == f"/runs/{run}"
+            shown = (await client.get(f"/runs/{run}")).json()
+            assert (shown["flow"], shown["state"], shown["engine"], shown["flow_run"]) == ("fetch", "pending", "prefect", run)
+            (there,) = shell.flow_runs(flow_runs={"id": {"any_": [run]}})
+            assert there["parameters"]["limit"] == 2
+            assert (await client.post(f"/runs/{run}/cancel")).status_code == 202
+            await until_state(client, run, "cancelled")
+            assert (await client.get("/runs/00000000-0000-4000-8000-000000000000")).status_code == 404
+
+
+async def test_without_a_server_nothing_is_queued(tmp_path):
+    with api_process(make_project(tmp_path)) as (_, url):
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            answer = await client.post("/flows/fetch/run", json={"engine": "prefect"})
+            assert (answer.status_code, "no Prefect server" in answer.text) == (422, True)
+
+
+def test_lines_are_kept_on_prefect_as_inline(tmp_path, prefect):
+    make_project(tmp_path)
+    shell = Shell(tmp_path, prefect)
+    for engine in ("inline", "prefect"):
+        assert shell.run("pipeline", "--only", "fetch", "--only", "clean", "--engine", engine)["state"] == "completed"
+        lines = shell("runs", "logs")[0].splitlines()
+        assert [line.split(" ", 2)[2] for line in lines] == ["info     fetch  fetching 3", "warning  clean  cleaning 3"]

@@ -1,0 +1,100 @@
+"""The API against its own OpenAPI document: what the document allows is answered, what it does not is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from pathlib import Path
+
+import hypothesis
+import pytest
+import schemathesis
+import uvicorn
+
+from pulpo.api.app import create_app
+from pulpo.manifest.load import load
+from pulpo.store.sqlite import SqliteStore
+from tests.api.conftest import EXAMPLES
+
+SETTINGS = hypothesis.settings(
+    max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck), database=None
+)
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _lines(_, value):
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+#: What no schema can say: what is a cursor (400), or a record's present tag (412).
+UNSAID = ("400", "412")
+
+
+def _document(name: str, *unsaid: str):
+    manifest = load(EXAMPLES / name / "pulpo.lock.yaml")[0]
+    document = schemathesis.openapi.from_dict(create_app(manifest, SqliteStore(Path("never-opened.db"))).openapi())
+    accepted = document.config.checks.positive_data_acceptance
+    accepted.expected_statuses = [*accepted.expected_statuses, *UNSAID, *unsaid]
+    return document
+
+
+#: What names operations, or starts a run, which may lack what comes from outside.
+NAMING = "^/graph$|/run$"
+jobs = _document("jobs").exclude(path_regex=NAMING)
+# Runs that would call real job boards are left to the example's own tests.
+naming = _document("jobs", "422").include(path_regex=NAMING).exclude(path_regex="^/(operations|flows)/(scraping.*|pipeline)/run$")
+# What every application has is told by `jobs`; here are dates, times, numbers and nulls.
+flights = _document("flights").include(path_regex="^/models/(Flight|AgeReport)/")
+
+
+@contextlib.contextmanager
+def _running(app):
+    """The address of an application that runs on a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def base_url(request, tmp_path_factory):
+    """The address of the running API of an example."""
+    name = request.param
+    path, modules = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(EXAMPLES / name))
+    manifest = load(EXAMPLES / name / "pulpo.lock.yaml")[0]
+    app = create_app(manifest, SqliteStore(tmp_path_factory.mktemp(name) / "store.db"))
+    with _running(app) as address:
+        yield address
+    sys.path[:] = path
+    for module in set(sys.modules) - modules:
+        if module.split(".")[0] == name:
+            del sys.modules[module]
+
+
+@pytest.mark.parametrize("base_url", ["jobs"], indirect=True)
+@jobs.parametrize()
+@SETTINGS
+def test_the_api_of_jobs_does_what_its_document_says(base_url, case):
+    case.call_and_validate(base_url=base_url)
+
+
+@pytest.mark.parametrize("base_url", ["jobs"], indirect=True)
+@naming.parametrize()
+@SETTINGS
+def test_what_names_operations_does_what_its_document_says(base_url, case):
+    case.call_and_validate(base_url=base_url)
+
+
+@pytest.mark.parametrize("base_url", ["flights"], indirect=True)
+@flights.parametrize()
+@SETTINGS
+def test_the_api_of_flights_does_what_its_document_says(base_url, case):
+    case.call_and_validate(base_url=base_url)

