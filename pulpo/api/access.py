@@ -113,7 +113,10 @@ def _is_loopback_address(address: str) -> bool:
 @functools.lru_cache(maxsize=64)
 def _names_loopback(host: str) -> bool:
     """Whether a header `Host` means this machine."""
-    return is_loopback(urlsplit(f"//{host}").hostname or "")
+    try:
+        return "@" not in host and is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:  # a bracket that is not closed
+        return False
 
 
 def _bytes(token: SecretStr | None) -> bytes | None:

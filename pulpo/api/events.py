@@ -26,10 +26,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, FastAPI, Header, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from pulpo.api.context import Context, context_of
+from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.names import did_you_mean
 from pulpo.run.codec import collection_of
@@ -367,7 +368,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
     """The route of events."""
-    routes = APIRouter(tags=["runs"])
+    routes = APIRouter(tags=["runs"], dependencies=[Depends(known_alone)])
     stream: dict[int | str, dict[str, Any]] = {
         200: {"description": "A stream that does not end", "content": {"text/event-stream": {}}}
     }

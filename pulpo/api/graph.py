@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from pulpo.api.context import Context, context_of
 from pulpo.api.negotiate import chosen, tagged
+from pulpo.api.parameters import known_alone
 from pulpo.graph.render import GraphFormat, render
 
 MEDIA_TYPES: Final[dict[GraphFormat, str]] = {
@@ -35,7 +36,7 @@ _CONTENT: Final = {media_type: _JSON if name == "json" else _TEXT for name, medi
 
 def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
     """The routes of the graph."""
-    routes = APIRouter(tags=["manifest"])
+    routes = APIRouter(tags=["manifest"], dependencies=[Depends(known_alone)])
     routes.add_api_route(
         "/graph",
         graph,

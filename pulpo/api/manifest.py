@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from starlette.responses import Response
 
 from pulpo.api.context import Context
 from pulpo.api.negotiate import chosen, tagged
+from pulpo.api.parameters import known_alone
 from pulpo.api.shapes import ManifestInfo
 from pulpo.codes.credentials import masked, without_credentials
 from pulpo.codes.report import diagnostics_as_data
@@ -153,7 +154,7 @@ def install(app: FastAPI, context: Context) -> None:
 
 def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
     """The routes of the manifest."""
-    routes = APIRouter(tags=["manifest"])
+    routes = APIRouter(tags=["manifest"], dependencies=[Depends(known_alone)])
     routes.add_api_route(
         "/manifest",
         get_manifest,

@@ -6,10 +6,11 @@ import functools
 import os
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from pulpo.api import shapes
 from pulpo.api.context import Context, context_of
+from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Problem
 from pulpo.api.source import source_place
 from pulpo.codes.credentials import masked
@@ -42,7 +43,7 @@ _OWNERS: Final[dict[bool, Literal["code", "manifest"]]] = {False: "code", True: 
 
 def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
     """The routes of what the manifest says."""
-    routes = APIRouter(tags=["manifest"])
+    routes = APIRouter(tags=["manifest"], dependencies=[Depends(known_alone)])
     for path, endpoint, shape in (
         ("/models", get_models, shapes.ModelList),
         ("/models/{model}", get_model, shapes.ModelDetail),

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from pulpo.api import bodies, preconditions
 from pulpo.api.bodies import RefusedError
 from pulpo.api.context import Context, context_of
+from pulpo.api.parameters import refuse_unknown
 from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.api.query import parse
 from pulpo.api.resource import Resource, tag
@@ -179,8 +180,8 @@ def _asked(request: Request, *, no_query: bool = False) -> tuple[Resource, Store
     assert resource is not None  # noqa: S101 - the line above has seen to it
     if not _accepts_json(",".join(request.headers.getlist("accept"))):
         raise Problem(406, f"this is offered: {_JSON}")
-    if no_query and request.query_params:
-        raise invalid([Fault(("query", parameter), "there is no such parameter") for parameter in request.query_params])
+    if no_query:
+        refuse_unknown(request)
     return resource, context.store
 
 

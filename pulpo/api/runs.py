@@ -18,13 +18,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from pulpo.api import queued
 from pulpo.api.context import Context, context_of
 from pulpo.api.idempotency import HEADER, claim, release, settle
 from pulpo.api.idempotency import Request as Keyed
+from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.api.run_shapes import (
     IDS,
@@ -49,6 +50,7 @@ from pulpo.store.base import Condition, Record, Sort
 from pulpo.store.values import now
 
 _RUN_ID: Final = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
+_LINE: Final = re.compile(r"[0-9]{1,18}")
 #: The part of the request's time limit that a request may wait for a run.
 _PATIENCE: Final = 0.9
 #: Runs that are read at once where their state has to be found out.
@@ -62,7 +64,7 @@ Levels = Literal["debug", "info", "warning", "error", "critical"]
 
 def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
     """The routes of runs."""
-    routes = APIRouter(tags=["runs"])
+    routes = APIRouter(tags=["runs"], dependencies=[Depends(known_alone)])
     started: dict[str, Any] = {
         "response_model": RunDetail,
         "status_code": 202,
@@ -278,7 +280,7 @@ async def get_logs(
     """What operations of a run logged, in the order in which it came; the last lines come a moment after they are logged."""
     context = context_of(request)
     found = await _require(context, run)
-    if cursor is not None and not cursor.isdecimal():
+    if cursor is not None and not _LINE.fullmatch(cursor):
         raise Problem(400, "this is no cursor of lines", hint="take `next` of the page before, as it is")
     page = await read_logs(
         context.store, found.id, operation=operation, level=level, limit=limit, after=None if cursor is None else int(cursor)

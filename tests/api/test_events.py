@@ -56,16 +56,26 @@ class Client:
     def __init__(self, streams, last=None, wanted=None):
         self._texts = streams.stream(last, wanted or Filter())
         self.got, self.last = [], last
+        #: So many of those got were looked at: several come in one text.
+        self._seen = 0
 
     async def until(self, kind, part=""):
         async with asyncio.timeout(10):
-            async for text in self._texts:
+            while not self._passed(kind, part):
+                text = await anext(self._texts, None)
+                assert text is not None, f"the stream ended before: {kind}"
                 new = parsed(text)
                 self.got += new
                 self.last = next((i for _, _, i in reversed(new) if i), self.last)
-                if any(k == kind and part in (d or "") for k, d, _ in new):
-                    return self
-        raise AssertionError(f"the stream ended before: {kind}")
+        return self
+
+    def _passed(self, kind, part):
+        while self._seen < len(self.got):
+            found, data, _ = self.got[self._seen]
+            self._seen += 1
+            if found == kind and part in (data or ""):
+                return True
+        return False
 
     async def close(self):
         await self._texts.aclose()

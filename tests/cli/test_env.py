@@ -59,7 +59,7 @@ operations:
 flows:
   orders: {schedule: {cron: "0 6 * * *"}}
 services:
-  db: {image: "mongo:${VERSION:-8}", ports: ["27017:27017"]}
+  kv: {image: "mongo:${VERSION:-8}", ports: ["27017:27017"]}
 environments:
   dev:
     operations:
@@ -69,7 +69,7 @@ environments:
       orders.fetch: {retries: 2, retry_delay: 0, tags: [slow]}
       tidy: {after: [orders.count]}
     services:
-      db: {uri: "mongodb://app:${DB_PASSWORD}@${DB_HOST}/shop"}
+      kv: {uri: "mongodb://app:${DB_PASSWORD}@${DB_HOST}/shop"}
       cache: {image: redis}
 declared: {models: {}, operations: {}}
 """
@@ -217,13 +217,13 @@ def test_what_an_overlay_breaks_is_found_at_its_line(shop):
         ),
         (
             "    operations:\n      orders.fetch: {retries: 0}",
-            '    services:\n      db: {uri: "${A-b}"}',
-            ("PLP216", "environments.dev.services.db.uri", "only ${NAME} and ${NAME:-default} are references: ${A…"),
+            '    services:\n      kv: {uri: "${A-b}"}',
+            ("PLP216", "environments.dev.services.kv.uri", "only ${NAME} and ${NAME:-default} are references: ${A…"),
         ),
         (
             "    operations:\n      orders.fetch: {retries: 0}",
-            '    services:\n      db: {uri: "mongodb://a:${P:-hunter2}@h"}',
-            ("PLP215", "environments.dev.services.db.uri", "this looks like a credential"),
+            '    services:\n      kv: {uri: "mongodb://a:${P:-hunter2}@h"}',
+            ("PLP215", "environments.dev.services.kv.uri", "this looks like a credential"),
         ),
     ],
 )
@@ -280,14 +280,14 @@ def test_services_show_references_and_never_values(shop):
     secrets = {"DB_PASSWORD": "hunter2", "VERSION": "4.4.44"}
     done = shop("services", "--env", "prod", env=secrets)
     rows = {row.split()[0]: row for row in done.out.splitlines()}
-    assert "mongodb://app:${DB_PASSWORD}@${DB_HOST}/shop" in rows["db"]
-    assert rows["db"].endswith("DB_HOST (not set), DB_PASSWORD (set), VERSION (set)")
+    assert "mongodb://app:${DB_PASSWORD}@${DB_HOST}/shop" in rows["kv"]
+    assert rows["kv"].endswith("DB_HOST (not set), DB_PASSWORD (set), VERSION (set)")
     assert "cache" in rows
     assert "VERSION (default)" in shop("services").out
     for arguments in (
-        ("services", "db"),
+        ("services", "kv"),
         ("services", "--format", "json"),
-        ("services", "db", "--check"),
+        ("services", "kv", "--check"),
         ("environments", "prod"),
     ):
         done = shop(*arguments, "--env", "prod", env=secrets, code=None)
@@ -298,15 +298,15 @@ def test_services_show_references_and_never_values(shop):
 
 def test_services_as_json(shop):
     data = json.loads(shop("services", "--env", "prod", "--format", "json", env={"DB_PASSWORD": ""}).out)
-    assert [entry["service"] for entry in data] == ["cache", "db"]
+    assert [entry["service"] for entry in data] == ["cache", "kv"]
     assert data[1]["variables"] == {"DB_HOST": "no", "DB_PASSWORD": "yes", "VERSION": "default"}
-    assert json.loads(shop("services", "db", "--format", "json").out)["image"] == "mongo:${VERSION:-8}"
+    assert json.loads(shop("services", "kv", "--format", "json").out)["image"] == "mongo:${VERSION:-8}"
 
 
 def test_all_variables_that_are_missing_are_told_at_once_where_they_are_used(shop):
     done = shop("services", "--check", "--env", "prod", code=1)
     assert [row for row in done.err.splitlines() if "PLP217" in row] == [
-        f"pulpo.lock.yaml:{line('db: {uri')}:17: error PLP217: services.db.uri: an environment variable is not set: {name}"
+        f"pulpo.lock.yaml:{line('kv: {uri')}:17: error PLP217: services.kv.uri: an environment variable is not set: {name}"
         for name in ("DB_HOST", "DB_PASSWORD")
     ]
     shop("services", "--check", "--env", "prod", env={"DB_HOST": "h", "DB_PASSWORD": "p"})
@@ -315,14 +315,14 @@ def test_all_variables_that_are_missing_are_told_at_once_where_they_are_used(sho
 
 
 def test_an_unknown_service_is_a_usage_error(shop):
-    assert "there is no service dbs\n  hint: did you mean 'db'?" in shop("services", "dbs", code=2).err
+    assert "there is no service kvs\n  hint: did you mean 'kv'?" in shop("services", "kvs", code=2).err
     assert "there is no service cache" in shop("services", "cache", code=2).err
 
 
 def test_environments_are_listed_with_what_they_change(shop):
     rows = shop("environments").out.splitlines()
     assert rows[1].split(maxsplit=1) == ["dev", "operations.orders.fetch"]
-    assert rows[2].split(maxsplit=1) == ["prod", "operations.orders.fetch, operations.tidy, services.cache, services.db"]
+    assert rows[2].split(maxsplit=1) == ["prod", "operations.orders.fetch, operations.tidy, services.cache, services.kv"]
     assert shop("environments", "dev").out == "dev:\n  operations:\n    orders.fetch: {retries: 0}\n"
     assert json.loads(shop("environments", "dev", "--format", "json").out)["operations"] == {"orders.fetch": {"retries": 0}}
 
@@ -337,12 +337,12 @@ def test_a_lock_without_environments_or_services_says_so(shop):
 def test_every_command_works_as_a_method(shop):
     cli = CLI(shop.directory, environment="prod")
     assert cli.operations()["orders.fetch"].retries == 2
-    assert sorted(cli.services()) == ["cache", "db"]
+    assert sorted(cli.services()) == ["cache", "kv"]
     assert sorted(cli.environments()) == ["dev", "prod"]
     assert cli.check(code=False) == ()
     assert "-.->" in cli.graph()
     with pytest.raises(DiagnosticsError, match="PLP217"):
-        cli.check_variables("db")
+        cli.check_variables("kv")
     cli.check_variables("cache")
 
 

@@ -181,6 +181,7 @@ async def test_a_run_in_which_nothing_logs_writes_no_lines(project, store):
     assert LOGS.name not in await store.versions()
 
 
+@pytest.mark.usefixtures("fresh_imports")
 def test_the_command_shows_them_and_python_still_prints_warnings(tmp_path):
     make_project(tmp_path)
     pulpo = [sys.executable, "-m", "pulpo", "--project", str(tmp_path)]

@@ -79,7 +79,7 @@ async def test_a_server_that_does_not_answer_is_an_error_in_time(failure):
         silent.listen()
         where = f"127.0.0.1:{silent.getsockname()[1]}"
         error = await failure(f"mongodb://ana:{ENCODED}@{where}/jobs")
-    assert error.message == f"MongoDB does not answer within 5 s: mongodb://{where}"
+    assert error.message == f"MongoDB does not answer within 4 s: mongodb://{where}"
 
 
 async def test_where_nothing_listens_says_so(failure):

@@ -250,7 +250,7 @@ def test_a_cluster_that_is_there_needs_the_project_on_its_workers_alone(project,
     say(shell, "{pipeline: {task_runner: dask, task_runner_options: {address: '${DASK_ADDRESS}'}}}")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with dask(elsewhere, "scheduler"):
-        shell.environment["DASK_ADDRESS"] = address(elsewhere)
+        shell.environment = {**shell.environment, "DASK_ADDRESS": address(elsewhere)}
         with dask(elsewhere, "worker") as worker:
             failed = shell.run("pipeline", "--engine", "prefect", code=1)
             assert failed["error"].startswith("make.many: the worker can't read the call: ModuleNotFoundError: No module named ")
