@@ -37,13 +37,13 @@ RECORDS = 2000
 REQUESTS = {"list": 1000, "get": 6000, "create": 4000, "patch": 3000}
 
 
-def serve(side: str, url: str, database: str, port: int, *, driver: str) -> None:
+def serve(side: str, url: str, database: str, port: int, *, driver: str, bare: bool = False) -> None:
     import uvicorn
 
     if side == "hand":
         from api_by_hand import create
 
-        app = create(url, database)
+        app = create(url, database, bare=bare)
     else:
         from pulpo.api.app import create_app
         from pulpo.api.settings import Settings
@@ -58,10 +58,10 @@ def serve(side: str, url: str, database: str, port: int, *, driver: str) -> None
 
 
 @contextlib.contextmanager
-def served(side: str, url: str, database: str, driver: str) -> Iterator[tuple[int, psutil.Process]]:
+def served(side: str, url: str, database: str, driver: str, *, bare: bool = False) -> Iterator[tuple[int, psutil.Process]]:
     port = free_port()
     command = [sys.executable, __file__, "--serve", side, "--mongo", url, "--database", database, "--port", str(port)]
-    process = subprocess.Popen([*command, "--driver", driver])
+    process = subprocess.Popen([*command, "--driver", driver, *(["--bare"] if bare else [])])
     try:
         wait_for(port, process)
         yield port, psutil.Process(process.pid)
@@ -232,22 +232,23 @@ def drop(url: str, database: str) -> None:
         client.drop_database(database)
 
 
-def report(url: str, rounds: int, chosen: list[str], scale: float, driver: str) -> None:
+def report(url: str, rounds: int, chosen: list[str], scale: float, driver: str, *, bare: bool) -> None:
     results: dict[str, dict[str, list[Figures]]] = {name: {side: [] for side in SIDES} for name in chosen}
     for turn in range(rounds):
         for side in SIDES if turn % 2 == 0 else reversed(SIDES):
             database = f"pulpo_benchmark_{os.getpid()}_{side}_{turn}"
-            with served(side, url, database, driver) as (port, process):
+            with served(side, url, database, driver, bare=bare) as (port, process):
                 for name, result in asyncio.run(measure(port, process, chosen, scale)).items():
                     results[name][side].append(result)
             drop(url, database)
-    print(f"{CONNECTIONS} connections, medians of {rounds} rounds, driver {driver}\n")
+    hand = "by hand, bare" if bare else "by hand"
+    print(f"{hand} and Pulpo, {CONNECTIONS} connections, medians of {rounds} rounds, driver {driver}\n")
     print(f"{'':<8}{'requests/s':>20}{'':>8}{'p50 ms':>18}{'p99 ms':>18}{'CPU ms':>18}")
     print(f"{'':<8}" + f"{'hand':>10}{'pulpo':>10}{'ratio':>8}" + f"{'hand':>9}{'pulpo':>9}" * 3)
     for name, sides in results.items():
-        hand, ours = ([statistics.median(one) for one in zip(*sides[side], strict=True)] for side in SIDES)
-        row = f"{name:<8}{hand[0]:>10.0f}{ours[0]:>10.0f}{ours[0] / hand[0]:>8.2f}"
-        print(row + "".join(f"{hand[i]:>9.2f}{ours[i]:>9.2f}" for i in (1, 2, 3)), flush=True)
+        by_hand, ours = ([statistics.median(one) for one in zip(*sides[side], strict=True)] for side in SIDES)
+        row = f"{name:<8}{by_hand[0]:>10.0f}{ours[0]:>10.0f}{ours[0] / by_hand[0]:>8.2f}"
+        print(row + "".join(f"{by_hand[i]:>9.2f}{ours[i]:>9.2f}" for i in (1, 2, 3)), flush=True)
 
 
 async def events(port: int, count: int) -> list[float]:
@@ -287,16 +288,17 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of requests")
     parser.add_argument("--cases", nargs="+", choices=REQUESTS, default=list(REQUESTS))
     parser.add_argument("--driver", choices=("motor", "pymongo"), default="motor")
+    parser.add_argument("--bare", action="store_true", help="by hand without request ids, limits, figures and problems")
     parser.add_argument("--no-events", action="store_true")
     parser.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        serve(options.serve, options.mongo, options.database, options.port, driver=options.driver)
+        serve(options.serve, options.mongo, options.database, options.port, driver=options.driver, bare=options.bare)
         return
     with contextlib.nullcontext(options.mongo) if options.mongo else mongod() as url:
-        report(url, options.rounds, options.cases, options.scale, options.driver)
+        report(url, options.rounds, options.cases, options.scale, options.driver, bare=options.bare)
         if not options.no_events:
             report_events(url, options.driver)
 

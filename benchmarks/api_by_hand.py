@@ -1,21 +1,30 @@
 """What somebody would write by hand with FastAPI and motor to do what Pulpo's API does with a model: `benchmarks/api.py` runs it.
 
 Unknown fields are refused, answers are typed, the id is the natural key's digest, revisions guard against lost updates and are
-the ETag, pages go on by the id, and a write is acknowledged when a majority has it in its journal.
+the ETag, pages go on by the id, and a write is acknowledged when a majority has it in its journal. Around it is what an API that
+others call has: a request id, limits of body and time, figures for Prometheus, errors as problems (RFC 9457); `bare` leaves
+that out. It has no token, no check of Host and Origin, no queries but the page, no refusal of parameters that mean nothing, and
+tells nobody of changes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
+import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from api_jobs import Job
-from fastapi import FastAPI, Header, HTTPException, Query, Response
+from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from motor.motor_asyncio import AsyncIOMotorClient
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
@@ -39,7 +48,60 @@ class Page(BaseModel):
     next: str | None
 
 
-def create(url: str, database: str) -> FastAPI:  # noqa: C901 - as one would write it
+class Around:
+    """Request id, limits and figures, as plain ASGI: Starlette's `BaseHTTPMiddleware` would cost several times as much."""
+
+    def __init__(self, app: Any, max_body: int = 16 * 1024 * 1024, timeout_s: float = 60) -> None:
+        self._app, self._max_body, self._timeout_s = app, max_body, timeout_s
+        self._ids = random.Random()
+        registry = CollectorRegistry()
+        self._requests = Counter("requests", "Requests.", ("method", "route", "status"), registry=registry)
+        self._seconds = Histogram("request_seconds", "Their times.", ("method", "route"), registry=registry)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id") or f"{self._ids.getrandbits(128):032x}".encode()
+        scope.setdefault("state", {})["request_id"] = request_id.decode("latin-1")
+        began, status, left = time.perf_counter(), 0, self._max_body
+
+        async def received() -> Any:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413)
+            return message
+
+        async def sent(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        try:
+            if int(headers.get(b"content-length", b"0")) > self._max_body:
+                await JSONResponse({"title": "Content Too Large", "status": 413}, 413)(scope, receive, sent)
+                return
+            async with asyncio.timeout(self._timeout_s):
+                await self._app(scope, received, sent)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._requests.labels(scope["method"], route, status).inc()
+            self._seconds.labels(scope["method"], route).observe(time.perf_counter() - began)
+
+
+async def problem(request: Request, error: Exception) -> JSONResponse:
+    """An error as RFC 9457 has it."""
+    status = error.status_code if isinstance(error, HTTPException) else 422
+    content = {"status": status, "detail": str(error), "instance": request.url.path, "request_id": request.state.request_id}
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def create(url: str, database: str, *, bare: bool = False) -> FastAPI:  # noqa: C901, PLR0915 - as one would write it
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client: Any = AsyncIOMotorClient(url, w="majority", journal=True, tz_aware=True)
@@ -48,6 +110,10 @@ def create(url: str, database: str) -> FastAPI:  # noqa: C901 - as one would wri
         client.close()
 
     app = FastAPI(lifespan=lifespan)
+    if not bare:
+        app.add_middleware(Around)
+        app.add_exception_handler(HTTPException, problem)
+        app.add_exception_handler(RequestValidationError, problem)
 
     @app.get("/models/Job/records")
     async def find(limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: str | None = None) -> Page:

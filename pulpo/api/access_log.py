@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import random
 import re
 import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from pulpo.api.metrics import Metrics
@@ -31,6 +31,10 @@ HEADER: Final = "X-Request-ID"
 ACCESS: Final = logging.getLogger("pulpo.api.access")
 
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_ID_BITS: Final = 128
+_RAW_HEADER: Final = HEADER.lower().encode()
+#: Ids have to differ, not to be secret: asking the system for each one makes a request wait for the other threads.
+_IDS: Final = random.Random()  # noqa: S311
 
 
 def install(app: FastAPI, context: Context) -> None:
@@ -66,7 +70,7 @@ class RequestLog:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message["headers"], (_RAW_HEADER, request_id.encode())]
             else:
                 answer.size += len(message.get("body", b""))
             await send(message)
@@ -106,7 +110,7 @@ class JsonLines(logging.Formatter):
 
 
 def _request_id(given: str | None) -> str:
-    return given if given is not None and _ID.fullmatch(given) else uuid.uuid4().hex
+    return given if given is not None and _ID.fullmatch(given) else f"{_IDS.getrandbits(_ID_BITS):0{_ID_BITS // 4}x}"
 
 
 def _route(scope: Scope) -> str:

@@ -89,7 +89,9 @@ def create_app(
         project: Where that file is; with it, the app notices a newer one.
     """
     context = Context.of(manifest, store, settings or Settings(), document=document, project=project)
-    app = FastAPI(title=manifest.project.name, version="1", lifespan=_lifespan, redirect_slashes=False, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=manifest.project.name, version="1", lifespan=_lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
+    )
     app.state.context = context
     problems.install(app)
     methods.install(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ DATA: Final = frozenset({"const", "default", "enum", "examples"})
 BY_NAME: Final = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
 #: Keywords under which a schema says only a part of what an object is.
 _PARTS: Final = frozenset({"allOf", "if", "then", "else", "not", "dependentSchemas"})
+#: What `valid_id` says in words.
+ID_HINT: Final = "up to 128 letters, digits, _, ., : and -, of which the first is a letter or a digit"
 _BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
 #: Keywords that say more of an object's fields, by themselves or in other schemas.
 _OPEN: Final = _PARTS | {"additionalProperties", "unevaluatedProperties", "patternProperties", "$ref", "anyOf", "oneOf"}
@@ -52,16 +55,23 @@ def media_type(request: Request, accepted: frozenset[str]) -> str:
     Raises:
         Problem: 415, it is not one of those accepted, is compressed, or is not in UTF-8.
     """
-    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
-    charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
-    listed = ", ".join(sorted(accepted))
-    if kind not in accepted or any(charset not in ("utf-8", "utf8", "us-ascii") for charset in charsets):
+    kind = _type_in_utf8(request.headers.get("content-type", ""))
+    if kind not in accepted:
+        listed = ", ".join(sorted(accepted))
         raise Problem(
             415, f"the body has to be {listed} in UTF-8", hint=f"Content-Type: {min(accepted)}", headers={"Accept": listed}
         )
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem(415, "the body can't be compressed", headers={"Accept-Encoding": "identity"})
     return kind
+
+
+@functools.lru_cache(maxsize=64)  # a client says the same each time
+def _type_in_utf8(said: str) -> str:
+    """The media type that a `Content-Type` is, empty where that is in another encoding than UTF-8."""
+    kind, *parameters = (part.strip().lower() for part in said.split(";"))
+    charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
+    return kind if all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets) else ""
 
 
 def read_json(text: bytes) -> Any:
@@ -161,11 +171,14 @@ class SchemaCheck:
         self.schema = closed(schema)
         self._known = sorted(schema.get("properties", {}))
         self._validator = jsonschema_rs.Draft202012Validator(self.schema)
+        some = {word: inner for word, inner in self.schema.items() if word != "required"}
+        self._validator_of_some = jsonschema_rs.Draft202012Validator(some)
 
-    def faults(self, value: Mapping[str, Any], loc: Loc) -> list[Fault]:
-        """All that is wrong with a value, in the order of its fields' names."""
+    def faults(self, value: Mapping[str, Any], loc: Loc, *, some: bool = False) -> list[Fault]:
+        """All that is wrong with a value, in the order of its fields' names; with `some` fields, others may be missing."""
+        validator = self._validator_of_some if some else self._validator
         try:
-            found = [fault for error in self._validator.iter_errors(value) for fault in _told(error, loc, self._known)]
+            found = [fault for error in validator.iter_errors(value) for fault in _told(error, loc, self._known)]
         except ValueError as error:
             return [Fault(loc, str(error))]
         return sorted(found, key=lambda fault: (list(map(str, fault.loc)), fault.message))
@@ -174,7 +187,14 @@ class SchemaCheck:
 def _told(error: Any, loc: Loc, known: Sequence[str]) -> Iterator[Fault]:
     path = (*loc, *error.instance_path)
     unexpected = getattr(error.kind, "unexpected", None)
-    if unexpected:
+    alternatives = getattr(error.kind, "context", ())
+    kinds = [_other_kinds(faults, error.instance_path) for faults in alternatives]
+    if kinds.count(()) == 1:
+        for fault in alternatives[kinds.index(())]:
+            yield from _told(fault, loc, known)
+    elif kinds and () not in kinds:
+        yield Fault(path, f"must be {' or '.join(dict.fromkeys(kind for several in kinds for kind in several))}")
+    elif unexpected:
         for name in unexpected:
             hint = None if error.instance_path else did_you_mean(name, known)
             yield Fault((*path, name), "there is no such field", hint)
@@ -184,13 +204,17 @@ def _told(error: Any, loc: Loc, known: Sequence[str]) -> Iterator[Fault]:
         yield Fault(path, error.message if len(error.message) < 200 else f"{error.message[:199]}…")  # noqa: PLR2004
 
 
+def _other_kinds(faults: Sequence[Any], place: Sequence[str | int]) -> tuple[str, ...]:
+    """The types that one of several alternatives is for, where the value is of none of them."""
+    return next((tuple(f.kind.types) for f in faults if f.instance_path == place and hasattr(f.kind, "types")), ())
+
+
 def _kept(value: Mapping[str, Any], loc: Loc) -> Iterator[Fault]:
     """What is wrong with the fields that the store keeps, of which a body may have the id."""
     for name in value:
         if name == "_id":
             if not isinstance(value[name], str) or not valid_id(value[name]):
-                hint = "up to 128 letters, digits, _, ., : and -, of which the first is a letter or a digit"
-                yield Fault((*loc, "_id"), f"can't be the id of a record: {shown(str(value[name]))}", hint)
+                yield Fault((*loc, "_id"), f"can't be the id of a record: {shown(str(value[name]))}", ID_HINT)
         elif name.startswith("_"):
             yield Fault((*loc, name), "is kept by the store and can't be given", "leave it out; for a revision, use If-Match")
 

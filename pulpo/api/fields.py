@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Field:
     def wanted(self, text: str) -> tuple[str, str | None]:
         """What a text that does not fit has to be, and a hint."""
         if self.choices is not None:
-            words = [str(choice) for choice in self.choices if choice is not None]
+            words = [c if isinstance(c, str) else json.dumps(c) for c in self.choices if c is not None]
             return f"must be one of {', '.join(words)}, not {shown(text)}", did_you_mean(text, words)
         kinds = [_WORDS[kind] for kind in _WORDS if kind in self.kinds]
         return f"must be {' or '.join(kinds)}, not {shown(text)}", None
@@ -221,7 +222,7 @@ def _property(schema: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any
     others = schema.get("additionalProperties")
     if isinstance(others, Mapping) or others is True:
         yield others if isinstance(others, Mapping) else {}
-    elif others is None and not properties and schema.get("type") == "object":
+    elif others is None and not properties and schema.get("type", "object") == "object" and not schema.keys() & {"const", "enum"}:
         yield {}
 
 

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from pulpo.api.problems import Fault, Problem, invalid
-from pulpo.run.record import RUNS, Process
-from pulpo.store.base import Collection, Conflict, NotFound, Record, Stale, Store
+from pulpo.run.record import REQUESTS, RUNS, Process
+from pulpo.store.base import Conflict, NotFound, Record, Stale, Store
 from pulpo.store.values import now
 
-REQUESTS: Final = Collection("pulpo_requests")
 HEADER: Final = "Idempotency-Key"
 _LONGEST: Final = 255
 #: How long a run may take to start; of another machine's processes nothing else is known.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, Request, Response
@@ -38,18 +39,19 @@ class Metrics:
         self._in_progress = Gauge("pulpo_api_requests_in_progress", "Requests without a whole answer.", registry=self.registry)
         self.registry.register(_Runs(app))
         ProcessCollector(registry=self.registry)
+        # Looking up what has these labels takes longer than counting.
+        self._answered = functools.cache(self._requests.labels)
+        self._timed = functools.cache(self._seconds.labels)
 
-    @contextlib.contextmanager
-    def in_progress(self) -> Iterator[None]:
+    def in_progress(self) -> AbstractContextManager[None]:
         """A request within it is not answered yet."""
-        with self._in_progress.track_inprogress():
-            yield
+        return self._in_progress.track_inprogress()
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request is answered; a status of 0 is that of a client that went away."""
         method = method if method in _METHODS else "OTHER"
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        self._answered(method, route, status).inc()
+        self._timed(method, route).observe(seconds)
 
 
 class _Runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,8 +10,8 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pulpo.api.problems import Fault, Problem, invalid
-from pulpo.names import did_you_mean
+from pulpo.api.preconditions import is_known
+from pulpo.api.problems import Problem
 
 Name = TypeVar("Name", bound=str)
 
@@ -21,12 +22,9 @@ def chosen(request: Request, offered: Mapping[Name, str], format: Name | None) -
     `format`, a name, goes before the header `Accept`.
 
     Raises:
-        Problem: 422, there is no such format; 406, nothing that is accepted is offered.
+        Problem: 406, nothing that is accepted is offered.
     """
     if format is not None:
-        if format not in offered:
-            hint = did_you_mean(format, offered)
-            raise invalid([Fault(("query", "format"), f"one of {', '.join(offered)}, not: {format}", hint)])
         return format
     ranges = _ranges(",".join(request.headers.getlist("accept")))
     if not ranges:
@@ -38,7 +36,8 @@ def chosen(request: Request, offered: Mapping[Name, str], format: Name | None) -
     return best
 
 
-def _ranges(accept: str) -> dict[str, float]:
+@functools.lru_cache(maxsize=64)  # a client says the same each time
+def _ranges(accept: str) -> Mapping[str, float]:
     """What a client accepts, with how much it likes it."""
     found: dict[str, float] = {}
     for one in accept.split(","):
@@ -62,11 +61,6 @@ def tagged(request: Request, body: bytes, media_type: str, headers: Mapping[str,
     """The content under its `ETag`, or 304 where the client has it already."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     kept = {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}
-    if _has(request.headers.get("if-none-match", ""), tag):
+    if is_known(request, tag):
         return Response(None, 304, headers=kept)
-    return Response(b"" if request.method == "HEAD" else body, headers=kept, media_type=media_type)
-
-
-def _has(known: str, tag: str) -> bool:
-    tags = {one.strip().removeprefix("W/") for one in known.split(",")}
-    return "*" in tags or tag in tags
+    return Response(body, headers=kept, media_type=media_type)

@@ -12,10 +12,10 @@ from pulpo.api.resource import tag
 from pulpo.store.base import Record
 
 
-def is_known(request: Request, record: Record) -> bool:
-    """Whether the client has the record as it is: the answer is 304. Weak tags are as good as strong ones here."""
+def is_known(request: Request, current: str) -> bool:
+    """Whether the client has what is tagged so: the answer is 304. Weak tags are as good as strong ones here."""
     given = _tags(request, "if-none-match")
-    return bool(given) and ("*" in given or tag(record) in {one.removeprefix("W/") for one in given})
+    return bool(given) and ("*" in given or current in {one.removeprefix("W/") for one in given})
 
 
 def check(request: Request, record: Record | None) -> bool:
@@ -44,7 +44,7 @@ def check(request: Request, record: Record | None) -> bool:
 
 def _is_excluded(request: Request, record: Record) -> bool:
     given = {one.removeprefix("W/") for one in _tags(request, "if-none-match")}
-    return bool(given & {"*", tag(record), f'"{record.rev}"'})
+    return bool(given) and bool(given & {"*", tag(record), f'"{record.rev}"'})
 
 
 def _tags(request: Request, header: str) -> set[str]:

@@ -130,6 +130,8 @@ async def _on_pulpo_error(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     detail = f"there is nothing here: {request.url.path}" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # of the framework, which read a body in vain
+        detail = "the body is not JSON"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"this can't be done here: {request.method}"
     return respond(request, Problem(error.status_code, detail, headers=error.headers))

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from pulpo.api import bodies, preconditions
 from pulpo.api.bodies import RefusedError
 from pulpo.api.context import Context, context_of
+from pulpo.api.negotiate import chosen
 from pulpo.api.parameters import refuse_unknown
 from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.api.query import parse
@@ -105,7 +106,7 @@ async def read_record(request: Request) -> Response:
     """One record, or 304 where the client has it."""
     resource, store = _asked(request, no_query=True)
     record = await _found(store, resource, request)
-    if preconditions.is_known(request, record):
+    if preconditions.is_known(request, tag(record)):
         return Response(status_code=304, headers={"ETag": tag(record)})
     return await _one(resource, record, checked=False)
 
@@ -120,7 +121,7 @@ async def replace_record(request: Request) -> Response:
         current = await store.get(resource.collection, new.id)
         preconditions.check(request, current)
         if current is None and not bodies.valid_id(new.id):
-            raise invalid([Fault(("path", "id"), "can't be the id of a new record")])
+            raise invalid([Fault(("path", "id"), "can't be the id of a new record", bodies.ID_HINT)])
         try:
             if current is None:
                 return await _one(resource, await store.create(resource.collection, new), status=201)
@@ -178,20 +179,10 @@ def _asked(request: Request, *, no_query: bool = False) -> tuple[Resource, Store
     context.model(name)
     resource = context.resources.get(name)
     assert resource is not None  # noqa: S101 - the line above has seen to it
-    if not _accepts_json(",".join(request.headers.getlist("accept"))):
-        raise Problem(406, f"this is offered: {_JSON}")
+    chosen(request, {"json": _JSON}, None)
     if no_query:
         refuse_unknown(request)
     return resource, context.store
-
-
-def _accepts_json(accept: str) -> bool:
-    ranges = {}
-    for one in accept.lower().split(","):
-        kind, _, rest = one.strip().partition(";")
-        if kind:
-            ranges[kind.strip()] = rest.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return not ranges or next((ranges[kind] for kind in (_JSON, "application/*", "*/*") if kind in ranges), False)
 
 
 async def _found(store: Store, resource: Resource, request: Request) -> Record:
@@ -255,7 +246,7 @@ def _changed_faults(resource: Resource, changes: Mapping[str, Any], current: Rec
     """What the schema has against the fields given; what is missing among them is none of its business."""
     faults = [
         fault
-        for fault in resource.schema.faults({k: v for k, v in changes.items() if k != "_id"}, _BODY)
+        for fault in resource.schema.faults({k: v for k, v in changes.items() if k != "_id"}, _BODY, some=True)
         if len(fault.loc) > len(_BODY) + 1 or fault.loc[-1] in changes or not fault.message.startswith("is required")
     ]
     if changes.get("_id", current.id) != current.id:

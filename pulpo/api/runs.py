@@ -22,6 +22,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from pulpo.api import queued
+from pulpo.api.bodies import JSON, media_type
 from pulpo.api.context import Context, context_of
 from pulpo.api.idempotency import HEADER, claim, release, settle
 from pulpo.api.idempotency import Request as Keyed
@@ -58,6 +59,13 @@ _PAGE: Final = 200
 
 _OPERATION, _FLOW, _RESUME = OperationRunRequest(), FlowRunRequest(), ResumeRequest()
 
+
+async def _json_alone(request: Request) -> None:
+    """Refuse a body in another form; there need not be any."""
+    if await request.body():
+        media_type(request, JSON)
+
+
 KeyHeader = Annotated[str | None, Header(alias=HEADER, description="The same key again starts nothing again.")]
 Levels = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -69,6 +77,7 @@ def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are mad
         "response_model": RunDetail,
         "status_code": 202,
         "responses": {200: {"model": RunDetail, "description": "The run is over"}},
+        "dependencies": [Depends(_json_alone)],
     }
     routes.add_api_route("/operations/{operation}/run", run_operation, methods=["POST"], operation_id="run_operation", **started)
     routes.add_api_route("/flows/{flow}/run", run_flow, methods=["POST"], operation_id="run_flow", **started)

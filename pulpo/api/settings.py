@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -146,11 +146,12 @@ def read_settings(
     """
     values = _of_ports(ports) | _in_manifest(environment or {})
     values |= {name: environ[_variable(name)] for name in Settings.model_fields if environ.get(_variable(name))}
-    values |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    asked = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(values | asked)
     except ValidationError as error:
-        raise UsageError("\n".join(_problem(e["loc"], e["msg"], e["input"]) for e in error.errors())) from None
+        problems = [_problem(str(e["loc"][0]), e["msg"], e["input"], asked) for e in error.errors()]
+        raise UsageError("\n".join(problems)) from None
 
 
 def _variable(name: str) -> str:
@@ -179,7 +180,6 @@ def _of_ports(ports: Sequence[str]) -> dict[str, Any]:
     return values | {"host": address.strip("[]")} if colon and address else values
 
 
-def _problem(loc: tuple[int | str, ...], message: str, value: object) -> str:
-    name = str(loc[0])
+def _problem(name: str, message: str, value: object, asked: Container[str]) -> str:
     shown = "" if "token" in name else f": {value}"
-    return f"{_variable(name)}: {message.removeprefix('Value error, ')}{shown}"
+    return f"{f'--{name}' if name in asked else _variable(name)}: {message.removeprefix('Value error, ')}{shown}"

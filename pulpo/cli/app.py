@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
+from pulpo.cli.servers import ApiAndStore
+
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pulpo.apply.change import Change
-    from pulpo.cli.databases import Imported, Locked, Prepared, Progress
     from pulpo.cli.deploying import DeployResult, FlowRunResult
-    from pulpo.cli.serving import ApiState
     from pulpo.codes.pages import Page
     from pulpo.compile.artifacts import Changes
     from pulpo.compile.codegen import PrefectCodeGenerator
@@ -31,30 +29,14 @@ if TYPE_CHECKING:
     from pulpo.run.prefect.deployed import Line
     from pulpo.run.record import RunRecord
     from pulpo.run.start import Parameters
-    from pulpo.services.logs import LogLine
-    from pulpo.settings import Project
-    from pulpo.store.transfer import Copied
 
 
-class CLI:
+class CLI(ApiAndStore):
     """The command line of one project, for its own `main.py`: `CLI().run()`; and every command as a method.
 
     Methods return what they found or made, and raise `PulpoError` where they can't: `check` returns problems, and `run` a
     failed run, for those are answers.
     """
-
-    def __init__(self, project: str | Path | None = None, *, environment: str | None = None) -> None:
-        """The project in the directory `project`, else the one of the file that makes the object.
-
-        With an `environment` all commands but `lock` work on the manifest as that has it; the command line's `--env` goes first.
-        """
-        from pulpo.declare.registry import caller
-
-        self._directory = Path(project) if project is not None else Path(caller(1)[1].file).parent
-        #: A `main.py` makes its directory a project: it has imported what it declares.
-        self._is_main = project is None
-        self._project: Project | None = None
-        self.environment = environment
 
     @classmethod
     def main(cls, arguments: Sequence[str] | None = None) -> int:
@@ -62,30 +44,6 @@ class CLI:
         from pulpo.cli.main import run_command_line
 
         return run_command_line(sys.argv[1:] if arguments is None else arguments, None)
-
-    @property
-    def project(self) -> Project:
-        """The project that the commands work on."""
-        if self._project is None:
-            from pulpo.settings import NoProjectError, Project, find_project
-
-            try:
-                self._project = find_project(self._directory, upwards=self._is_main)
-            except NoProjectError:
-                if not self._is_main:
-                    raise
-                self._project = Project(self._directory.resolve())
-        return replace(self._project, environment=self.environment)
-
-    def manifest(self) -> Manifest:
-        """The manifest as the lock has it, in the environment if there is one."""
-        return self._lock()[0]
-
-    def _lock(self) -> tuple[Manifest, Document]:
-        from pulpo.manifest.load import load
-
-        project = self.project
-        return load(project.lock_path, file=project.lock_shown, environment=project.environment)
 
     def lock(
         self,
@@ -243,55 +201,6 @@ class CLI:
             self.project, *self._generator(), flow, parameters or {}, watch=watch, on_start=on_start, on_line=on_line
         )
 
-    def api_start(
-        self, *, host: str | None = None, port: str | int | None = None, on_start: Callable[[], None] = lambda: None
-    ) -> ApiState:
-        """Start the API in the background unless it runs, and wait until it is ready; it lives on when this process ends.
-
-        `on_start` is told when it is started, and so is waited for.
-
-        Raises:
-            DiagnosticsError: The lock has problems, or variables are not set that its service `api` refers to.
-            UsageError: Its packages are not installed, its settings make no sense, or its port is taken.
-            ServiceError: It ended, or was not ready in time.
-        """
-        from pulpo.cli.serving import start_api
-
-        return start_api(self.project, *self._lock(), host=host, port=port, on_start=on_start)
-
-    def api_stop(self) -> bool:
-        """Stop the API; what it listened on is free then. False where it did not run."""
-        from pulpo.cli.serving import stop_api
-
-        return stop_api(self.project)
-
-    def api_restart(
-        self, *, host: str | None = None, port: str | int | None = None, on_start: Callable[[], None] = lambda: None
-    ) -> ApiState:
-        """Stop the API if it runs, and start it, as `api_start` does; one that can't start as asked is not stopped."""
-        from pulpo.cli.serving import start_api
-
-        return start_api(self.project, *self._lock(), host=host, port=port, on_start=on_start, restart=True)
-
-    def api_serve(
-        self, *, host: str | None = None, port: str | int | None = None, on_listen: Callable[[str], None] = lambda _: None
-    ) -> None:
-        """Serve the API in this process until a signal ends it; `on_listen` is told where it is.
-
-        Raises:
-            DiagnosticsError: The lock has problems, or variables are not set that its services `api` and `db` refer to.
-            PulpoError: As `api_start`; or the store can't be opened.
-        """
-        from pulpo.cli.serving import serve_api
-
-        serve_api(self.project, *self._lock(), host=host, port=port, on_listen=on_listen)
-
-    def api_logs(self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False) -> Iterator[LogLine]:
-        """The lines of the API's log, oldest first: the last `tail` of those since a time; with `follow` new ones, for ever."""
-        from pulpo.cli.serving import api_logs
-
-        return api_logs(self.project, tail=tail, since=since, follow=follow)
-
     def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""
         from pulpo.manifest.schema import stale_schemas, write_schemas
@@ -387,53 +296,3 @@ class CLI:
         from pulpo.cli.running import show_logs
 
         return show_logs(self.project, run, operation, level)
-
-    def db_init(self) -> tuple[Prepared, ...]:
-        """Make the collections and indexes of the lock that the store lacks; says of each collection what was made.
-
-        Raises:
-            PulpoError: The store can't be used, or an index can't be made of what is there.
-        """
-        from pulpo.cli.databases import prepare_database
-
-        return prepare_database(self._locked())
-
-    def db_copy(self, source: str, target: str, *, on_progress: Progress = lambda *_: None) -> list[Copied]:
-        """Copy records and runs from one store to another: `project`, `embedded` or URIs; how each collection was copied.
-
-        What the target has already is compared, and written only where it differs. `on_progress` is told of a collection, how
-        many of its records are done, and of how many.
-
-        Raises:
-            PulpoError: A store can't be used, both are the same, or the target refuses a record.
-        """
-        from pulpo.cli.databases import copy_database
-
-        return copy_database(self._locked(), source, target, on_progress)
-
-    def db_export(self, *models: str, output: str | Path, on_progress: Progress = lambda *_: None) -> dict[str, int]:
-        """Write the records of models, of all where none is named, as JSON lines into a directory, or to `-`; how many, by model.
-
-        Raises:
-            PulpoError: There is no such model, the store can't be used, or nothing can be written.
-        """
-        from pulpo.cli.databases import export_records
-
-        return export_records(self._locked(), models, str(output), on_progress)
-
-    def db_import(self, *files: str | Path, model: str | None = None, on_progress: Progress = lambda *_: None) -> Imported:
-        """Store the records of JSON lines, from files, directories of them or `-`; lines that are no records are in the result.
-
-        `model` is that of lines which do not say it themselves; without it the file's name is.
-
-        Raises:
-            PulpoError: There is no such model or file, a class can't be imported, or the store can't be used.
-        """
-        from pulpo.cli.databases import import_records
-
-        return import_records(self._locked(), [str(file) for file in files], model, on_progress)
-
-    def _locked(self) -> Locked:
-        from pulpo.cli.databases import Locked
-
-        return Locked(self.project, *self._lock())

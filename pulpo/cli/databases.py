@@ -279,7 +279,8 @@ def _writing(output: str, model: str) -> Iterator[Callable[[str], object]]:
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what is in the way was told
+            part.unlink()
 
 
 def _sources(files: Sequence[str]) -> list[str]:

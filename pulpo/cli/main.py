@@ -47,8 +47,10 @@ def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa:
     except (KeyboardInterrupt, typer.Abort):
         state.output.talk("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit) as end:
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, such as `head`, has seen enough
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback unless it is asked for
         _bug(error, state.output)

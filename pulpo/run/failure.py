@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from pulpo.codes.credentials import without_credentials
 from pulpo.errors import PulpoError
 
 #: Characters of one message, and of all errors of a run together.
@@ -70,9 +71,9 @@ def explain(error: BaseException, where: str = "") -> str:
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
-    """The text without what disturbs a terminal or a store, cut where it is too long."""
+    """The text without what disturbs a terminal or a store, and without passwords in URIs, cut where it is too long."""
     cut = text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), cut)
+    return without_credentials(_UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), cut))
 
 
 def paragraphs(errors: Sequence[str]) -> str:

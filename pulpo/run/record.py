@@ -30,8 +30,9 @@ CACHE = Collection("pulpo_cache")
 INPUTS = Collection("pulpo_inputs", indexes=(Index(("run",)),))
 LOGS = Collection("pulpo_logs", indexes=(Index(("run",)),))
 CANCELS = Collection("pulpo_cancels")
+REQUESTS = Collection("pulpo_requests")
 #: All of them.
-HISTORY = (RUNS, STEPS, OUTPUTS, CACHE, INPUTS, LOGS, CANCELS)
+HISTORY = (RUNS, STEPS, OUTPUTS, CACHE, INPUTS, LOGS, CANCELS, REQUESTS)
 
 #: Ids in one record of `pulpo_outputs`.
 CHUNK = 10_000

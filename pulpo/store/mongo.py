@@ -2,7 +2,8 @@
 
 A collection is one of MongoDB's, a record a document. A write is acknowledged when a majority has it in its journal, so that no
 kill loses it. Nothing needs a replica set: what is atomic is the write of one record, by comparing its revision. A batch is
-written in order; killed, it leaves its beginning, and done again it is completed.
+written in order, but for the run and operation of records that stay equal, which come last; killed, it leaves its beginning,
+and done again it is completed.
 
 `watch` learns of what Pulpo's stores write, shortly after it is stored; another program's writes, as those of a Beanie
 Document's own methods, move neither a version nor a revision.
@@ -94,14 +95,16 @@ class MongoStore:
 
     async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
         """The record with this id."""
-        async with self._reading(collection) as documents:
+        with self._asking(collection):
+            documents = await self._reading(collection)
             found = await documents.get(id)
         return found.record if found else None
 
     async def get_many(self, collection: Collection, ids: Sequence[str]) -> list[Record]:
         """The records with these ids, in the order of the ids; those that are not there are left out."""
         found: dict[str, Stored] = {}
-        async with self._reading(collection) as documents:
+        with self._asking(collection):
+            documents = await self._reading(collection)
             for some in _chunks(dict.fromkeys(ids)):
                 found |= await documents.get_many(some)
         return [found[one].record for one in ids if one in found]
@@ -109,7 +112,8 @@ class MongoStore:
     async def create(self, collection: Collection, record: Record) -> Record:
         """Store a new record; see `Store.create`."""
         new = mongo_records.document(collection, record)
-        async with self._writing(collection) as documents:
+        with self._asking(collection):
+            documents = await self._writing(collection)
             return await documents.create(new)
 
     async def replace(
@@ -117,7 +121,8 @@ class MongoStore:
     ) -> Record:
         """Give a record new data; see `Store.replace`."""
         new = mongo_records.document(collection, record)
-        async with self._writing(collection) as documents:
+        with self._asking(collection):
+            documents = await self._writing(collection)
             return await documents.replace(new, if_rev, known)
 
     async def patch(
@@ -129,7 +134,8 @@ class MongoStore:
         if_rev: int | None = None,
     ) -> Record:
         """Change some top-level fields of a record; see `Store.patch`. The others stay as MongoDB has them."""
-        async with self._writing(collection) as documents:
+        with self._asking(collection):
+            documents = await self._writing(collection)
             return await documents.patch(id, changes, if_rev)
 
     async def upsert_many(self, collection: Collection, records: Iterable[Record], *, as_stored: bool = False) -> Written:
@@ -140,20 +146,23 @@ class MongoStore:
             batches.append([mongo_records.document(collection, record) for record in some])
             await asyncio.sleep(0)
         done: list[Written] = []
-        async with self._writing(collection) as documents:
+        with self._asking(collection):
+            documents = await self._writing(collection)
             for batch in batches:
                 done.append(await documents.upsert(batch, as_stored=as_stored))  # noqa: PERF401 - one after the other
         return Written(*map(sum, zip(*map(dataclasses.astuple, done), strict=True)))
 
     async def delete(self, collection: Collection, id: str, *, if_rev: int | None = None) -> bool:  # noqa: A002 - the field's name
         """Delete a record; see `Store.delete`."""
-        async with self._reading(collection) as documents:
+        with self._asking(collection):
+            documents = await self._reading(collection)
             return await documents.delete(id, if_rev)
 
     async def delete_where(self, collection: Collection, where: Sequence[Condition]) -> int:
         """Delete the records that meet all conditions, all of them when there are none, and say how many."""
         conditions = checked(where)
-        async with self._reading(collection) as documents:
+        with self._asking(collection):
+            documents = await self._reading(collection)
             return await documents.delete_where(where_filter(collection, conditions, None, object_ids=documents.object_ids))
 
     async def find(
@@ -171,14 +180,16 @@ class MongoStore:
         check_paging(limit, skip)
         order, conditions = sort_order(sort), checked(where)
         behind = after_filter(order, read_cursor(after, order)) if after is not None else {}
-        async with self._reading(collection) as documents:
+        with self._asking(collection):
+            documents = await self._reading(collection)
             chosen = where_filter(collection, conditions, canonical(text), object_ids=documents.object_ids)
             return await documents.find(all_of([chosen, behind]), order, limit, skip)
 
     async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
         """How many records meet all conditions."""
         conditions = checked(where)
-        async with self._reading(collection) as documents:
+        with self._asking(collection):
+            documents = await self._reading(collection)
             chosen = where_filter(collection, conditions, canonical(text), object_ids=documents.object_ids)
             return int(await documents.driver.count_documents(chosen))
 
@@ -206,19 +217,15 @@ class MongoStore:
         except (errors.PyMongoError, BSONError) as error:
             raise translated(error, self._address, collection) from error
 
-    @contextlib.asynccontextmanager
-    async def _reading(self, collection: Collection) -> AsyncIterator[Documents]:
-        with self._asking(collection):
-            object_ids = await self._connection.has_object_ids(collection)
-            yield Documents(collection, self._connection.database[collection.name], object_ids, self._connection.tell)
+    async def _reading(self, collection: Collection) -> Documents:
+        object_ids = await self._connection.has_object_ids(collection)
+        return Documents(collection, self._connection.driven(collection), object_ids, self._connection.tell)
 
-    @contextlib.asynccontextmanager
-    async def _writing(self, collection: Collection) -> AsyncIterator[Documents]:
+    async def _writing(self, collection: Collection) -> Documents:
         """As `_reading`, of a collection that is there."""
-        with self._asking(collection):
+        if not self._connection.is_ensured(collection):
             await persistently(lambda: self._connection.ensure(collection))
-        async with self._reading(collection) as documents:
-            yield documents
+        return await self._reading(collection)
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

@@ -33,6 +33,7 @@ class Connection:
         self._timeout_s = timeout_s
         self._client: Any = None
         self._database: Any = None
+        self._driven: dict[str, Any] = {}
         self._beanie_client: Any = None
         self._process = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,6 +68,7 @@ class Connection:
         client, beanie_client, self._client, self._beanie_client = self._client, self._beanie_client, None, None
         telling, self._telling = self._telling, None
         self._database = None
+        self._driven.clear()
         self._ensured.clear()
         self._object_ids.clear()
         if client is None or os.getpid() != self._process:
@@ -97,6 +99,14 @@ class Connection:
             self._database = database_of(self._client, self._address.database)
         return self._database
 
+    def driven(self, collection: Collection) -> Any:
+        """The driver's own collection, which costs more to make than to keep."""
+        database = self.database
+        found = self._driven.get(collection.name)
+        if found is None:
+            found = self._driven[collection.name] = database[collection.name]
+        return found
+
     def beanie_database(self) -> Any:
         """A database for `init_beanie`, which takes only pymongo's own client, and values as BSON has them."""
         database = self.database
@@ -120,9 +130,13 @@ class Connection:
             return False
         return collection.object_ids
 
+    def is_ensured(self, collection: Collection) -> bool:
+        """Whether the collection was ensured over this connection."""
+        return collection in self._ensured
+
     async def ensure(self, collection: Collection) -> Ensured:
         """Settle what the collection's ids are, and create it and its indexes where they are missing."""
-        if collection in self._ensured:
+        if self.is_ensured(collection):
             return Ensured()
         there = {index["name"] for index in await self._indexes(collection)}
         if not there:

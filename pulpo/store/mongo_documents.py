@@ -16,7 +16,6 @@ from pulpo.store.mongo_driver import errors, read_bson, read_bson_as_it_is, spli
 from pulpo.store.mongo_patience import persistently
 from pulpo.store.mongo_query import Filter, keys_of, sort_keys, stored_id
 from pulpo.store.mongo_records import Batch, Document, Stored, label
-from pulpo.store.values import to_json
 
 #: How often a write may be overtaken; each time another one has landed.
 _ROUNDS: Final = 1000
@@ -79,7 +78,7 @@ class Documents:
     async def _over(self, known: Record, new: Document) -> Record | None:
         """The record written over one that is known; None where that has moved on, or there is nothing to write."""
         data = known.data
-        changed = {name: value for name, value in new.data.items() if name not in data or to_json(data[name]) != to_json(value)}
+        changed = mongo_records.changed(data, new.data)
         gone = {name: "" for name in data if name not in new.data}
         if not changed and not gone:
             return None
@@ -96,7 +95,7 @@ class Documents:
             if given is None:
                 given = mongo_records.document(self.collection, Record(record_id, dict(changes))).data
             data = old.record.data
-            changed = {name: value for name, value in given.items() if name not in data or to_json(data[name]) != to_json(value)}
+            changed = mongo_records.changed(data, given)
             if not changed:
                 return old.record
             made = mongo_records.replaced(old.record, Record(record_id, {}), {**data, **changed})

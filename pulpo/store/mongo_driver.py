@@ -27,7 +27,7 @@ from bson.objectid import ObjectId
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from bson.regex import Regex
 from bson.timestamp import Timestamp
-from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne, errors
+from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateMany, UpdateOne, errors
 from pymongo.uri_parser import parse_uri
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "InsertOne",
     "ObjectId",
     "ReplaceOne",
+    "UpdateMany",
     "UpdateOne",
     "bson_of",
     "connect",

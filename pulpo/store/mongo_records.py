@@ -9,16 +9,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from pulpo.store.base import Collection, Conflict, Index, Record, StoreError, Written
-from pulpo.store.mongo_driver import IndexModel, InsertOne, ReplaceOne, UpdateOne, bson_of
+from pulpo.store.mongo_driver import IndexModel, InsertOne, ReplaceOne, UpdateMany, UpdateOne, bson_of
 from pulpo.store.mongo_query import stored_id
 from pulpo.store.query import ENVELOPE
-from pulpo.store.values import MAX_BYTES, canonical_data, encode, now
+from pulpo.store.values import MAX_BYTES, canonical_data, encode, now, to_json
 
 #: A record whose BSON is shorter can't have a text that is too long.
 _SURELY_FITS: Final = MAX_BYTES // 4
+#: Kinds of values that are written alike where they are equal, as 0.0 and -0.0 are not, nor a list of 1 and one of 1.0.
+_SAME_IF_EQUAL: Final = frozenset({str, int, bool, type(None), datetime})
 #: What a unique index looks at: MongoDB would take records without the field for equal.
 _UNIQUE_KINDS: Final = ["string", "number", "date", "bool", "objectId", "object", "binData"]
 
@@ -102,6 +105,18 @@ def is_same(old: Record, new: Document) -> bool:
     return bson_of(old.data) == new.bson or encode(old.data) == encode(new.data)
 
 
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `new` that are not so in `old`; a number that changed its kind is not."""
+    return {name: value for name, value in new.items() if name not in old or not _is_same_value(old[name], value)}
+
+
+def _is_same_value(old: Any, new: Any) -> bool:
+    kind = type(new)
+    if kind is type(old) and old == new and (kind in _SAME_IF_EQUAL or bson_of({"": old}) == bson_of({"": new})):
+        return True
+    return to_json(old) == to_json(new)
+
+
 def is_touched(old: Record, new: Record) -> bool:
     """Whether another run or operation made an equal record."""
     return (old.run, old.operation) != _made_by(old, new)
@@ -121,6 +136,8 @@ class Batch:
         self._object_ids = object_ids
         self._as_stored = as_stored
         self._done: dict[str, str] = {}
+        #: The ids that only get another run and operation, by the revision that they are at and by these.
+        self._touched: dict[tuple[int | None, str | None, str | None], list[Any]] = {}
         self._updates = self._inserts = 0
 
     @property
@@ -139,12 +156,16 @@ class Batch:
     def plan(self, present: Mapping[str, Stored]) -> list[Any]:
         """What has to be written now, in the order of the records, given those that are there."""
         writes: list[Any] = []
+        self._touched = {}
         self._updates = self._inserts = 0
         for new in self._documents:
             old = present.get(new.record.id)
             write = self._insert(new, alone=not present) if old is None else self._update(old, new)
             if write is not None:
                 writes.append(write)
+        # What a run made again has one write for all of a revision: it is most of most batches.
+        for (rev, run, operation), ids in self._touched.items():
+            writes.append(UpdateMany({"_id": {"$in": ids}, "_rev": rev}, {"$set": {"_run": run, "_operation": operation}}))
         return writes
 
     def landed(self, result: Any) -> bool:
@@ -169,11 +190,11 @@ class Batch:
             whole = content(replaced(old.record, new.record, new.data), old.foreign, object_ids=self._object_ids)
             return ReplaceOne(where, whole)
         self._done.setdefault(new.record.id, "unchanged")
-        if not is_touched(old.record, new.record):
-            return None
-        self._updates += 1
-        again = touched(old.record, new.record)
-        return UpdateOne(where, {"$set": {"_run": again.run, "_operation": again.operation}})
+        if is_touched(old.record, new.record):
+            self._updates += 1
+            again = touched(old.record, new.record)
+            self._touched.setdefault((where["_rev"], again.run, again.operation), []).append(where["_id"])
+        return None
 
 
 def index_model(index: Index) -> IndexModel:

@@ -96,6 +96,8 @@ def read_line(text: str) -> Line:
     """
     try:
         data: Any = decode(text)
+    except json.JSONDecodeError as error:
+        raise StoreError(f"it is not JSON: {error.msg}, at character {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
         raise StoreError(f"it is not JSON: {error}") from None
     if not isinstance(data, dict):

@@ -213,8 +213,9 @@ def _canonical_mapping(mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]
             raise _Unstorable(problem, "give the field another name or an alias, or make the mapping a list of pairs")
         if name in result:
             raise _Unstorable(f"two keys have one name: {name!r}")
+        scalar = _SCALARS.get(type(value))
         try:
-            result[name] = _canonical(value, depth)
+            result[name] = scalar(value) if scalar is not None else _canonical(value, depth)
         except _Unstorable as error:
             error.path.append(name)
             raise
@@ -224,8 +225,9 @@ def _canonical_mapping(mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]
 def _canonical_items(items: Iterable[object], depth: int) -> list[Any]:
     result = []
     for index, item in enumerate(items):
+        scalar = _SCALARS.get(type(item))
         try:
-            result.append(_canonical(item, depth))
+            result.append(scalar(item) if scalar is not None else _canonical(item, depth))
         except _Unstorable as error:
             error.path.append(str(index))
             raise

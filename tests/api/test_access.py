@@ -80,7 +80,7 @@ async def test_whether_it_works_is_told_without_a_token(app):
     async with client_of(app(token="writes")) as client:
         assert (await client.get("/health/live")).json() == {"status": "ok"}
         assert (await client.get("/health/ready")).json() == {"status": "ok", "store": "ok", "manifest": "ok"}
-        for path in ("/metrics", "/openapi.json", "/docs", "/health", "/health/ready/"):
+        for path in ("/metrics", "/openapi.json", "/health", "/health/ready/"):
             assert (await client.get(path)).status_code == 401, path
 
 
@@ -102,6 +102,8 @@ async def test_not_ready_while_the_store_is_closed(app):
         ("[::1]:8000", 200),
         ("evil.example", 421),
         ("127.0.0.1.evil.example", 421),
+        ("evil.example@localhost", 421),
+        ("[::1", 421),
     ],
 )
 async def test_a_name_that_means_this_machine_by_trickery_is_refused(app, host, status):
@@ -181,11 +183,11 @@ async def test_what_breaks_says_nothing_but_its_id(app, caplog):
 async def test_each_request_leaves_a_line(app, caplog):
     with caplog.at_level(logging.INFO, "pulpo.api.access"):
         async with client_of(app(token="s3cret")) as client:
-            await client.get("/models?q=private", headers={"X-Request-ID": "r1", **bearer("s3cret")})
+            await client.get("/runs?flow=private", headers={"X-Request-ID": "r1", **bearer("s3cret")})
             await client.get("/models", headers=bearer("almost-s3cret"))
     lines = [json.loads(JsonLines().format(r)) for r in caplog.records if r.name == "pulpo.api.access"]
     assert [(line["method"], line["path"], line["status"]) for line in lines] == [
-        ("GET", "/models", 200),
+        ("GET", "/runs", 200),
         ("GET", "/models", 401),
     ]
     assert lines[0]["request_id"] == "r1"
@@ -220,6 +222,8 @@ def test_settings_come_from_options_then_variables_then_the_manifest():
     found = read_settings({"PULPO_API_PORT": "9002", "PULPO_API_TOKEN": ""}, ports=ports, environment=environment, host="::1")
     assert (found.host, found.port, found.timeout, found.token) == ("::1", 9002, 5, None)
     assert read_settings({"PULPO_API_PORT": "9002"}, port="9003").port == 9003
+    with pytest.raises(UsageError, match=r"^--port: a port is a number from 1 to 65535, or auto: 70000$"):
+        read_settings({"PULPO_API_PORT": "9002"}, port="70000")
 
 
 def test_settings_survive_the_way_through_the_environment():

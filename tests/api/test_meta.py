@@ -211,6 +211,31 @@ async def test_the_graph_comes_in_the_form_asked_for(client, project, accept, qu
     assert answer.text == render(manifest, name)
 
 
+@pytest.mark.parametrize(
+    ("path", "parameter", "hint"),
+    [
+        ("/models?cuont=exact", "cuont", "did you mean 'count'?"),
+        ("/models/RawJobs?x=1", "x", None),
+        ("/runs?satte=failed", "satte", "did you mean 'state'?"),
+        ("/graph?fromat=dot", "fromat", "did you mean 'format'?"),
+        ("/manifest?x=1", "x", None),
+        ("/events?modle=RawJobs", "modle", "did you mean 'model'?"),
+    ],
+)
+async def test_a_parameter_that_is_not_there_is_refused(client, path, parameter, hint):
+    async with client() as http:
+        answer = await http.get(path)
+    assert answer.status_code == 422
+    [fault] = answer.json()["errors"]
+    assert (fault["loc"], fault.get("hint")) == (["query", parameter], hint)
+
+
+async def test_no_page_is_served_that_loads_anything_from_elsewhere(client):
+    async with client() as http:
+        assert [(await http.get(path)).status_code for path in ("/docs", "/redoc", "/docs/oauth2-redirect")] == [404] * 3
+        assert (await http.get("/openapi.json")).status_code == 200
+
+
 async def test_the_graph_refuses_forms_and_selections_that_mean_nothing(client):
     async with client() as http:
         assert (await http.get("/graph", headers={"Accept": "image/png"})).status_code == 406

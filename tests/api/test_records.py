@@ -87,6 +87,27 @@ async def test_a_body_that_is_no_json_is_told(client, text):
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({"company": {"name": "x", "street": "y"}}, {"company.street": "there is no such field"}),
+        ({"company": {"city": 5}}, {"company.name": "is required", "company.city": "must be string or null"}),
+        ({"salary": "x", "level": "boss"}, {"salary": "must be integer or null", "level": '"boss" is not one of'}),
+    ],
+)
+async def test_what_is_wrong_inside_a_field_that_may_be_null_is_told_at_its_place(client, body, faults):
+    answer = await client.post("/models/Job/records", json={"url": "a", **body})
+    told = {".".join(fault["loc"][1:]): fault["message"] for fault in answer.json()["errors"]}
+    assert told.keys() == faults.keys()
+    assert all(told[place].startswith(text) for place, text in faults.items())
+
+
+async def test_an_id_that_no_record_can_have_is_told_with_what_it_has_to_be(client):
+    answer = await client.put("/models/Note/records/-x", json={"text": "x"})
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["path", "id"])
+    assert "up to 128 letters" in answer.json()["errors"][0]["hint"]
+
+
 async def test_media_types_are_negotiated(client):
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert (await client.post("/models/Job/records", content=b"{}", headers=form)).status_code == 415

@@ -165,6 +165,13 @@ async def test_a_field_of_any_kind_is_compared_with_each_kind_that_a_text_can_be
     assert len((await client.get("/models/Note/records?anything__isnull=true")).json()["items"]) == 1
 
 
+async def test_what_is_in_a_field_of_any_kind_is_reached_by_its_name(client):
+    for value in ({"a": {"b": 1}}, {"a": 1}, 1):
+        await client.post("/models/Note/records", json={"text": "x", "anything": value})
+    found = (await client.get("/models/Note/records?anything.a.b=1")).json()["items"]
+    assert [record["anything"] for record in found] == [{"a": {"b": 1}}]
+
+
 async def test_pages_go_on_where_the_last_one_ended(client):
     await client.put("/models/Note/records", json=[{"text": f"{n:03}", "stars": n % 5 + 1} for n in range(120)])
     seen, cursor = [], None

@@ -112,6 +112,19 @@ async def test_values_that_json_can_t_say_are_refused(client, text):
     assert answer.status_code in (400, 422)
 
 
+@pytest.mark.parametrize("text", [b"{", b"[" * 100_000, b'{"parameters": {"limit": ' + b"9" * 5000 + b"}}", b'{"\xff": 1}'])
+async def test_a_body_that_is_no_json_is_told(client, text):
+    answer = await client.post("/operations/fetch/run", content=text, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the body is not JSON")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"])
+async def test_a_body_in_another_form_is_not_read(client, kind):
+    answer = await client.post("/operations/fetch/run", content=b"{}", headers={"Content-Type": kind})
+    assert (answer.status_code, answer.headers["Accept"]) == (415, "application/json")
+    assert (await client.get("/runs")).json()["items"] == []
+
+
 async def test_records_can_be_given_in_the_request(client):
     answer = await client.post("/operations/clean/run", json={"inputs": {"Job": [{"url": "mine"}]}, "wait": 20})
     assert answer.json()["state"] == "completed", answer.text
@@ -209,7 +222,7 @@ async def test_a_key_is_taken_over_from_a_process_that_died_before_it_started_th
         assert await store.delete(RUNS, first.json()["id"])
         again = await client.post("/operations/fetch/run", json={"wait": 20}, headers=headers)
         assert again.status_code == 409  # its process is alive: it may be about to start it
-        from pulpo.api.idempotency import REQUESTS
+        from pulpo.run.record import REQUESTS
 
         (claim,) = (await store.find(REQUESTS)).items
         await store.patch(REQUESTS, claim.id, {"process": {"host": socket.gethostname(), "pid": 1, "created": 0.0}})
@@ -343,7 +356,8 @@ async def test_the_log_of_a_run_is_read_by_level_operation_and_page(client):
     assert [i["number"] for i in page["items"] + rest["items"]] == [0, 1]
     assert rest["next"] is None
     assert (await client.get("/runs/20261122-083000-0000000/logs")).status_code == 404
-    assert (await client.get(logs, params={"cursor": "x"})).status_code == 400
+    for cursor in ("x", "-1", "9" * 5000):
+        assert (await client.get(logs, params={"cursor": cursor})).status_code == 400
 
 
 async def test_a_run_outlives_the_request_that_asked_for_it(cli, hold):

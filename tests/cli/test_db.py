@@ -233,6 +233,7 @@ def test_lines_that_are_no_records_are_told_and_the_others_stored(shop, tmp_path
     assert done.out == "Sale: 2 new\n"
     told = done.err.splitlines()
     assert [line.split(":")[1] for line in told[:-1]] == ["3", "4", "5", "6", "7", "8", "9"]
+    assert "lines.txt:3: it is not JSON: Expecting ',' delimiter, at character 9" in done.err
     assert "lines.txt:4: n: Input should be a valid integer" in done.err
     assert "lines.txt:5: colour: the model has no such field" in done.err
     assert told[-1] == "7 lines not stored"
@@ -244,6 +245,7 @@ def test_lines_that_are_no_records_are_told_and_the_others_stored(shop, tmp_path
     ("arguments", "message"),
     [
         (["export", "Sail"], "there is no such model: Sail"),
+        (["export", "--output", "shop.py"], "shop.py/Sale.jsonl can't be written: "),
         (["import", "nowhere"], "there is no such file: nowhere"),
         (["import", "pyproject.toml", "--model", "Sail"], "there is no such model: Sail"),
         (["copy", "project", "embedded"], "there is nothing to copy: both are the same"),
@@ -262,6 +264,13 @@ def test_a_mistake_is_a_message_and_exit_2(shop, arguments, message):
     assert "hunter2" not in done.err
 
 
+def test_a_reader_that_leaves_early_is_no_error(shop, tmp_path):
+    shop("run", "sell", "--param", "count=2000")
+    pipe = f"{sys.executable} -m pulpo db export | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # pulpo db copy
 
 
@@ -273,6 +282,7 @@ def test_a_copy_has_all_records_and_runs_and_is_done_once(shop, tmp_path, mongo_
     by_name = {one["collection"]: one for one in done["collections"]}
     assert by_name["sale"]["written"] == {"inserted": 20, "updated": 0, "unchanged": 0}
     assert by_name["pulpo_runs"]["target"] == 1
+    assert "pulpo_requests" in by_name  # the same request is still the same run
     again = json.loads(shop("db", "copy", "project", "${THERE}", "--format", "json", env={"THERE": there}).out)
     assert all(one["written"]["unchanged"] == one["read"] for one in again["collections"])
     before, runs = records(shop), shop("runs", "--format", "json").out

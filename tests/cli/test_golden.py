@@ -8,7 +8,9 @@ from tests.cli.conftest import ROOT, Shell
 
 COMMANDS = [
     *("lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
-    *("compile", "schema", "merge", "prefect deploy", "prefect run"),
+    *("runs logs", "compile", "schema", "merge", "prefect deploy", "prefect run"),
+    *("api", "api start", "api stop", "api restart", "api logs", "api serve"),
+    *("db", "db init", "db copy", "db export", "db import"),
 ]
 
 

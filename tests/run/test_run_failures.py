@@ -372,6 +372,16 @@ async def test_a_message_is_cut_and_can_do_nothing_to_a_terminal_or_a_store(proj
     assert await get_run(project.store, run.id) == run
 
 
+async def test_a_password_in_a_uri_does_not_get_into_the_history(project):
+    def connect():
+        raise ConnectionError("nothing answers at mongodb://app:hunter2@db.example/jobs")
+
+    project.step("a.connect", connect)
+    run = await project.run()
+    assert "mongodb://app:***@db.example/jobs" in run.error
+    assert "hunter2" not in f"{run.error}{step_of(run, 'a.connect').error}"
+
+
 async def test_the_errors_of_a_run_are_cut_all_together(project):
     for i in range(20):
         project.step(f"a.bad{i:02}", lambda i=i: {}[str(i) * 7_000])

@@ -63,7 +63,9 @@ def restart(
 def logs(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what it says from now on.")] = False,
-    tail: Annotated[int | None, typer.Option(min=0, help="The last lines alone, so many.", show_default=False)] = None,
+    tail: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="The last lines alone, so many.", show_default=False)
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Lines since 30s, 10m, 2h or 1d ago, or since 2026-05-01T12:00.", show_default=False),

@@ -110,7 +110,7 @@ def import_(
 ) -> None:
     """Store records from lines of JSON, each checked by its model's class. Lines that are no records are told, and left out.
 
-    What is there already stays as it is: importing again changes nothing.
+    Records that are there already are changed where they differ: importing again changes nothing.
     """
     output: Output = context.obj.output
     with _resumable(output), _progress(output) as on_progress:

@@ -1,0 +1,53 @@
+"""What the methods of `CLI` work on: a project and its lock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pulpo.manifest.model import Manifest
+    from pulpo.manifest.yaml_read import Document
+    from pulpo.settings import Project
+
+
+class OfProject:
+    """Commands on one project."""
+
+    def __init__(self, project: str | Path | None = None, *, environment: str | None = None) -> None:
+        """The project in the directory `project`, else the one of the file that makes the object.
+
+        With an `environment` all commands but `lock` work on the manifest as that has it; the command line's `--env` goes first.
+        """
+        from pulpo.declare.registry import caller
+
+        self._directory = Path(project) if project is not None else Path(caller(1)[1].file).parent
+        #: A `main.py` makes its directory a project: it has imported what it declares.
+        self._is_main = project is None
+        self._project: Project | None = None
+        self.environment = environment
+
+    @property
+    def project(self) -> Project:
+        """The project that the commands work on."""
+        if self._project is None:
+            from pulpo.settings import NoProjectError, Project, find_project
+
+            try:
+                self._project = find_project(self._directory, upwards=self._is_main)
+            except NoProjectError:
+                if not self._is_main:
+                    raise
+                self._project = Project(self._directory.resolve())
+        return replace(self._project, environment=self.environment)
+
+    def manifest(self) -> Manifest:
+        """The manifest as the lock has it, in the environment if there is one."""
+        return self._lock()[0]
+
+    def _lock(self) -> tuple[Manifest, Document]:
+        from pulpo.manifest.load import load
+
+        project = self.project
+        return load(project.lock_path, file=project.lock_shown, environment=project.environment)
