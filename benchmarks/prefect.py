@@ -1,8 +1,9 @@
 """What Pulpo adds to Prefect, and what it saves: side by side on real servers, whole processes, in turn.
 
-`run`: a generated flow of 100 and 1,000 operations that do nothing, in chains of two, against the same flow written by hand. Only
-the flow is timed, not the imports; the generated one also checks and stores each record, and the run's history. Then 100 that
-sleep for 10 ms, and the whole processes, which is what a user waits for.
+`run`: a generated flow of 100 and 1,000 operations that do nothing, in chains of two, against the same flow written by hand:
+once as it is, and once with each record stored (SQLite, one commit a record, on a thread), which the generated one does as well,
+besides checking it and keeping the run's history. Only the flow is timed, not the imports. Then 100 operations that sleep for
+10 ms, and the whole processes, which is what a user waits for.
 `deploy`: `pulpo prefect deploy` of 100 flows on a fresh server, against `prefect deploy --all` of the same `prefect.yaml`; then
 both again where nothing changed. `compile`: 1,000 operations, and which modules that imports.
 
@@ -37,7 +38,9 @@ QUIET = {
 }
 BY_HAND = """
 import asyncio
+import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prefect import flow, task
@@ -46,10 +49,25 @@ from prefect.cache_policies import NO_CACHE
 sys.path.insert(0, str(Path(__file__).parent))
 import shop
 
+RECORDS = sqlite3.connect(sys.argv[-1] if {stored} else ":memory:", check_same_thread=False, isolation_level=None)
+RECORDS.execute("pragma journal_mode=wal")
+RECORDS.execute("pragma synchronous=normal")
+RECORDS.execute("create table records (model text, key integer, data text, primary key (model, key))")
+THREAD = ThreadPoolExecutor(1)
+
+
+def store(record):
+    row = (type(record).__name__, record.n, record.model_dump_json())
+    RECORDS.execute("insert or replace into records values (?, ?, ?)", row)
+
+
 {tasks}
 
 async def chain(make, use):
-    await use(await make())
+    made = await make()
+    if {stored}:
+        await asyncio.get_running_loop().run_in_executor(THREAD, store, made)
+    await use(made)
 
 
 @flow(name="shop")
@@ -142,7 +160,8 @@ def chains(root: Path, n: int, doing: str) -> None:
         names.append(f"(make{i}, use{i})")
     (root / "shop" / "__init__.py").write_text("\n\n".join(text))
     (root / "pyproject.toml").write_text('[tool.pulpo]\nname = "shop"\nmodules = ["shop"]\n')
-    (root / "by_hand.py").write_text(BY_HAND.format(tasks="\n".join(tasks), pairs=", ".join(names)))
+    for file, stored in (("by_hand.py", False), ("storing.py", True)):
+        (root / file).write_text(BY_HAND.format(tasks="\n".join(tasks), pairs=", ".join(names), stored=stored))
 
 
 def run(rounds: int) -> None:
@@ -154,15 +173,20 @@ def run(rounds: int) -> None:
             call([BIN / "pulpo", "lock"], root, QUIET)
             call([BIN / "pulpo", "compile"], root, QUIET)
             home.mkdir()
-            texts = {"by hand": root / "by_hand.py", "generated": root / "run_cache" / "orchestration" / "pipeline_flow.py"}
+            texts = {
+                "by hand": root / "by_hand.py",
+                "by hand, records stored": root / "storing.py",
+                "generated": root / "run_cache" / "orchestration" / "pipeline_flow.py",
+            }
             timings = {(what, name): Timing() for what in ("flow", "process") for name in texts}
             with server(home) as environment:
                 for number in range(rounds + 1):  # the first one warms up
                     for name in sorted(texts, reverse=bool(number % 2)):
-                        wall, cpu = call([sys.executable, "-c", TIME_IT, texts[name]], root, environment).split()[-2:]
+                        database = home / f"{number}-{name}.db"
+                        wall, cpu = call([sys.executable, "-c", TIME_IT, texts[name], database], root, environment).split()[-2:]
                         time.sleep(2 + n / 200)  # the server writes its events
                         whole = Timing()
-                        timed([sys.executable, texts[name]], root, environment, whole)
+                        timed([sys.executable, texts[name], f"{database}-whole"], root, environment, whole)
                         time.sleep(2 + n / 200)
                         if number:
                             timings["flow", name].wall.append(float(wall))
@@ -171,7 +195,8 @@ def run(rounds: int) -> None:
                             timings["process", name].cpu += whole.cpu
             for what in ("flow", "process"):
                 report(f"{what} by hand", timings[what, "by hand"])
-                report(f"{what} generated", timings[what, "generated"], timings[what, "by hand"])
+                for name in ("by hand, records stored", "generated"):
+                    report(f"{what} {name}", timings[what, name], timings[what, "by hand"])
 
 
 def scheduled(root: Path) -> None:

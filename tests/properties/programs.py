@@ -178,15 +178,15 @@ def own_modules() -> Iterator[None]:
 
 
 def _problems(program: Program) -> list[Diagnostic]:
-    unresolved = program.manifest()
+    unresolved = program.manifest().in_order()
     resolution = resolve(unresolved)
     found = errors(resolution.diagnostics)
     return found or errors(analyze(Manifest.model_validate(resolution.apply(unresolved.data()))).diagnostics)
 
 
 def resolved(program: Program) -> Manifest:
-    """The entries with the answers of all inferences."""
-    unresolved = program.manifest()
+    """The entries, by name as `pulpo lock` has them, with the answers of all inferences."""
+    unresolved = program.manifest().in_order()
     return Manifest.model_validate(resolve(unresolved).apply(unresolved.data()))
 
 
