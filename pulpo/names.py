@@ -67,6 +67,11 @@ def parents(name: str) -> tuple[str, ...]:
     return tuple(".".join(segments[:i]) for i in range(1, len(segments)))
 
 
+def upwards(flow: str) -> tuple[str, ...]:
+    """A flow, those that it lies in, innermost first, and the pipeline: the order in which an inherited setting is looked for."""
+    return (flow, *reversed(parents(flow)), *((PIPELINE,) if flow != PIPELINE else ()))
+
+
 def flows_of(operations: Iterable[str]) -> set[str]:
     """The names of all flows that these operations make: each that one of them lies in, standalone ones, and the pipeline."""
     return {PIPELINE} | {flow for name in operations for flow in parents(name) or (name,)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pulpo.cli.running import importing_prefect
 from pulpo.errors import UsageError
-from pulpo.names import PIPELINE, did_you_mean, lies_in
+from pulpo.names import did_you_mean, lies_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +101,7 @@ def _desired(
     from pulpo.compile.deployment import deployments
     from pulpo.manifest.filled import filled_flows
 
-    meant = {name: spec for name, spec in manifest.flows.items() if flow is None or name == PIPELINE or lies_in(flow, name)}
+    meant = {name: spec for name, spec in manifest.flows.items() if flow is None or lies_in(flow, name)}
     flows, secrets = filled_flows(meant, os.environ, document.locate)
     filled = manifest.model_copy(update={"flows": {**manifest.flows, **flows}})
     return deployments(filled, generator, environment=environment), secrets

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pulpo.compile.identifiers import parameter_names
 from pulpo.compile.parameter_schema import parameter_schema
-from pulpo.compile.task_runner import upwards
 from pulpo.manifest.flow import FlowSpec, WorkPoolSpec
+from pulpo.names import upwards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

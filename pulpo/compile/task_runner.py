@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pulpo.names import PIPELINE
+from pulpo.names import upwards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pulpo.manifest.flow import FlowSpec
 
@@ -37,11 +37,3 @@ def task_runner_of(flows: Mapping[str, FlowSpec], name: str) -> TaskRunner | Non
         if said.task_runner is not None:
             return TaskRunner(said.task_runner, options or {})
     return None
-
-
-def upwards(name: str) -> Iterator[str]:
-    """A flow, those that it lies in, and the whole pipeline."""
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
-    yield PIPELINE

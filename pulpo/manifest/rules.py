@@ -10,7 +10,7 @@ from pulpo.diagnostics import Diagnostic, Related
 from pulpo.manifest.held_schema import schema_problem
 from pulpo.manifest.overlay import RECURRENCES, unknown_entries
 from pulpo.manifest.references import malformed_references
-from pulpo.names import PIPELINE, did_you_mean, flows_of, parents
+from pulpo.names import did_you_mean, flows_of, upwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ def _lonely_settings(manifest: Manifest) -> Iterator[Diagnostic]:
 
 
 def _has_task_runner(manifest: Manifest, flow: str) -> bool:
-    entries = (manifest.flows.get(name) for name in (flow, *parents(flow), PIPELINE))
+    entries = map(manifest.flows.get, upwards(flow))
     return any(entry is not None and entry.task_runner is not None for entry in entries)
 
 
