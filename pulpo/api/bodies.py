@@ -28,6 +28,9 @@ NDJSON: Final = frozenset({NDJSON_TYPE, "application/ndjson", "application/jsonl
 
 Loc = tuple[str | int, ...]
 
+#: Faults of one request that are told.
+TOLD: Final = 100
+
 #: Keys of a schema whose values are plain data, in which a key is no keyword.
 DATA: Final = frozenset({"const", "default", "enum", "examples"})
 #: Keys of a schema whose values are schemas by name.
@@ -111,7 +114,7 @@ def checked(codec: Codec, schema: SchemaCheck, value: Any, loc: Loc) -> Record:
     if not isinstance(value, dict):
         raise RefusedError([Fault(loc, "must be an object, a record's fields by name")])
     own = {name: item for name, item in value.items() if not name.startswith("_")}
-    faults = [*_kept(value, loc), *schema.faults(own, loc)]
+    faults = [*kept(value, loc), *schema.faults(own, loc)]
     if faults:
         raise RefusedError(faults)
     data = validated(codec, own, loc)
@@ -209,7 +212,7 @@ def _other_kinds(faults: Sequence[Any], place: Sequence[str | int]) -> tuple[str
     return next((tuple(f.kind.types) for f in faults if f.instance_path == place and hasattr(f.kind, "types")), ())
 
 
-def _kept(value: Mapping[str, Any], loc: Loc) -> Iterator[Fault]:
+def kept(value: Mapping[str, Any], loc: Loc) -> Iterator[Fault]:
     """What is wrong with the fields that the store keeps, of which a body may have the id."""
     for name in value:
         if name == "_id":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from starlette.requests import HTTPConnection
 
 from pulpo.api.problems import Problem
-from pulpo.api.resource import Resources
+from pulpo.api.resource import Resource, Resources
 from pulpo.compile.orchestration import OrchestrationCompiler
 from pulpo.errors import UsageError
 from pulpo.manifest.model import Manifest, ModelSpec
@@ -109,6 +109,15 @@ class Context:
         if found is None:
             raise Problem(404, f"there is no such model: {name}", hint=did_you_mean(name, self.manifest.models))
         return found
+
+    def resource(self, name: str) -> Resource:
+        """The model called `name` as a resource.
+
+        Raises:
+            Problem: 404, with the nearest name.
+        """
+        self.model(name)
+        return self.resources[name]
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -1,20 +1,21 @@
-"""`/health/live` and `/health/ready`: whether the process answers, and whether it can do its work."""
+"""`/health/live` and `/health/ready`: whether the process answers, and whether it can do its work.
+
+A manifest is always answered by. A lock that has errors is not adopted, and leaves the API as ready as it was.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pulpo.api.context import Context, context_of
+from pulpo.api.manifest import LockFile
 from pulpo.errors import PulpoError
 from pulpo.run.record import RUNS
-
-if TYPE_CHECKING:
-    from pulpo.settings import Project
 
 _LOG: Final = logging.getLogger("pulpo.api")
 #: Seconds in which the store has to answer.
@@ -33,42 +34,18 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether the API can do its work, and what of it can't; the reason is in the log."""
+    """Whether the API can do its work: whether the store answers; if not, the reason is in the log."""
 
     status: Answer
     store: Answer
-    manifest: Answer
-
-
-class _Manifest:
-    """Whether the manifest on disk loads; read again only when it changed."""
-
-    def __init__(self) -> None:
-        self._seen: object = None
-        self._loads = True
-
-    def loads(self, project: Project | None) -> bool:
-        """Whether it does; the one in memory does where there is no file to compare with."""
-        if project is None:
-            return True
-        from pulpo.manifest.load import load
-
-        try:
-            found = project.lock_path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen != self._seen:
-                load(project.lock_path, file=project.lock_shown, environment=project.environment)
-                self._seen, self._loads = seen, True
-        except (OSError, PulpoError) as error:
-            _LOG.warning("not ready: the manifest does not load: %s", error)
-            self._loads = False
-        return self._loads
+    manifest: Literal["ok", "errors"] = Field(
+        description="`errors`: the lock has some, which `/manifest` tells; the API answers by the last good one."
+    )
 
 
 def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are made alike
     """The two routes."""
     routes = APIRouter(prefix="/health", tags=["health"])
-    manifest = _Manifest()
 
     @routes.get("/live")
     async def live(response: Response) -> Live:
@@ -78,12 +55,13 @@ def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are mad
 
     @routes.get("/ready", responses={503: {"model": Ready, "description": "Not ready."}})
     async def ready(request: Request, response: Response) -> Ready:
-        """Whether the store answers and the manifest loads."""
-        context = context_of(request)
-        answers, loads = await asyncio.gather(_answers(context), asyncio.to_thread(manifest.loads, context.project))
+        """Whether the store answers, and whether the lock is what the API answers by."""
+        lock_file: LockFile = request.app.state.lock_file
+        answers, seen = await asyncio.gather(_answers(context_of(request)), lock_file.now())
         response.headers.update(_NOT_STORED)
-        response.status_code = 200 if answers and loads else 503
-        return Ready(status=_word(answers and loads), store=_word(answers), manifest=_word(loads))
+        response.status_code = 200 if answers else 503
+        word: Answer = "ok" if answers else "failed"
+        return Ready(status=word, store=word, manifest="ok" if lock_file.is_current(seen) else "errors")
 
     return routes
 
@@ -96,7 +74,3 @@ async def _answers(context: Context) -> bool:
         _LOG.warning("not ready: the store does not answer: %s", str(error) or f"within {_SECONDS} s")
         return False
     return True
-
-
-def _word(fine: bool) -> Answer:
-    return "ok" if fine else "failed"

@@ -71,6 +71,10 @@ class LockFile:
                 self._adopt(self._seen, first=before is None)
             return self._seen
 
+    def is_current(self, seen: _Seen) -> bool:
+        """Whether the app answers by the file as it was seen; not so while the file has errors."""
+        return seen.valid is not None or self.project is None
+
     def _adopt(self, seen: _Seen, *, first: bool) -> None:
         context: Context = self.app.state.context
         if seen.valid is None:
@@ -177,7 +181,8 @@ async def get_manifest(
     As YAML, by the header `Accept` or by `format`, it is the file's text alone. Passwords are `***` in all of it.
     """
     name = chosen(request, MEDIA_TYPES, format)
-    seen = await request.app.state.lock_file.now()
+    lock_file: LockFile = request.app.state.lock_file
+    seen = await lock_file.now()
     context: Context = request.app.state.context
     text = None if seen.text is None else without_credentials(seen.text)
     if name == "yaml":
@@ -185,7 +190,7 @@ async def get_manifest(
     content = {
         "file": context.project.lock_shown if context.project else None,
         "environment": context.project.environment if context.project else None,
-        "current": context.project is None or seen.valid is not None,
+        "current": lock_file.is_current(seen),
         "text": text,
         "data": masked(context.manifest.data()),
         "report": seen.report,

@@ -92,10 +92,9 @@ def _document(app: FastAPI, context: Context) -> Schema:
         schemas.pop(name, None)
     schemas.update(Problem=_PROBLEM, Fault=_FAULT, Written=_WRITTEN)
     for name in sorted(context.manifest.models):
-        resource = context.resources.get(name)
-        if resource is not None:
-            schemas.update(_schemas(resource))
-            paths.update(_paths(resource))
+        resource = context.resource(name)
+        schemas.update(_schemas(resource))
+        paths.update(_paths(resource))
     run_paths(paths, schemas, context.compiler)
     for operation in _operations(paths):
         for parameter in operation.get("parameters", ()):

@@ -42,6 +42,19 @@ def check(request: Request, record: Record | None) -> bool:
     return True
 
 
+def refuse(request: Request, *headers: str) -> None:
+    """Refuse a condition of a write that has no one record which it could be about.
+
+    Raises:
+        Problem: 400, the request has one of these headers.
+    """
+    for header in headers:
+        if header in request.headers:
+            raise Problem(
+                400, f"{header} is for writes of one record by its id", hint="PUT or PATCH the record at its own address"
+            )
+
+
 def _is_excluded(request: Request, record: Record) -> bool:
     given = {one.removeprefix("W/") for one in _tags(request, "if-none-match")}
     return bool(given) and bool(given & {"*", tag(record), f'"{record.rev}"'})

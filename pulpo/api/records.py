@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,10 +29,10 @@ from pulpo.run.codec import Codec
 from pulpo.run.storing import upsert
 from pulpo.store.base import Conflict, NotFound, Record, Stale, Store, StoreError
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 _JSON: Final = "application/json"
 _BODY: Final = ("body",)
-#: Faults of one request that are told.
-_TOLD: Final = 100
 #: So many records of one body are checked on the event loop; more, on a thread.
 _FEW: Final = 20
 #: A write that does not say which revision it is for begins again when another came between, at most so often.
@@ -50,9 +50,17 @@ def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are mad
             {"GET": read_record, "PUT": replace_record, "PATCH": patch_record, "DELETE": delete_record},
         ),
     ):
-        for method, endpoint in methods.items():
-            routes.add_route(path, endpoint, methods=[method], include_in_schema=False)
+        routes.add_route(path, _by_method(methods), methods=[*methods], include_in_schema=False)
     return routes
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    """One route for all methods of a path: with one for each, every request is matched with those before its own."""
+
+    async def endpoint(request: Request) -> Response:
+        return await endpoints[request.method](request)
+
+    return endpoint
 
 
 async def list_records(request: Request) -> Response:
@@ -71,6 +79,7 @@ async def list_records(request: Request) -> Response:
 async def create_record(request: Request) -> Response:
     """A new record."""
     resource, store = _asked(request, no_query=True)
+    preconditions.refuse(request, "If-Match")
     bodies.media_type(request, bodies.JSON)
     codec = await resource.codec()
     record = _checked(codec, resource, bodies.read_json(await request.body()))
@@ -79,13 +88,14 @@ async def create_record(request: Request) -> Response:
         made = await store.create(resource.collection, record)
     except StoreError as error:
         raise _refused(error, resource, record) from error
-    location = f"{request.url.path}/{quote(made.id, safe='')}"
+    location = f"{request.scope['path']}/{quote(made.id, safe='')}"
     return await _one(resource, made, status=201, headers={"Location": location})
 
 
 async def upsert_records(request: Request) -> Response:
     """Many records, stored whether or not they are there: all are checked first, and none is stored where one is wrong."""
     resource, store = _asked(request, no_query=True)
+    preconditions.refuse(request, "If-Match", "If-None-Match")
     kind = bodies.media_type(request, bodies.JSON | bodies.NDJSON)
     codec, text = await resource.codec(), await request.body()
     values = bodies.read_lines(text) if kind in bodies.NDJSON else bodies.read_json(text)
@@ -175,10 +185,7 @@ async def delete_record(request: Request) -> Response:
 def _asked(request: Request, *, no_query: bool = False) -> tuple[Resource, Store]:
     """The model that the path names and the store, once it is clear that the answer can be JSON."""
     context = context_of(request)
-    name = request.path_params["model"]
-    context.model(name)
-    resource = context.resources.get(name)
-    assert resource is not None  # noqa: S101 - the line above has seen to it
+    resource = context.resource(request.path_params["model"])
     chosen(request, {"json": _JSON}, None)
     if no_query:
         refuse_unknown(request)
@@ -210,7 +217,7 @@ def _all_checked(codec: Codec, resource: Resource, values: Sequence[Any]) -> lis
             records.append(Record(record.id or secrets.token_hex(_ID_BYTES), record.data))
         except RefusedError as error:
             refused += 1
-            faults += error.faults[: _TOLD - len(faults)]
+            faults += error.faults[: bodies.TOLD - len(faults)]
     if faults:
         raise Problem(422, f"{refused} of {len(values)} records are wrong, none was stored", errors=faults)
     return records
@@ -244,9 +251,11 @@ def _patched(codec: Codec, resource: Resource, current: Record, changes: Mapping
 
 def _changed_faults(resource: Resource, changes: Mapping[str, Any], current: Record) -> list[Fault]:
     """What the schema has against the fields given; what is missing among them is none of its business."""
-    faults = [
+    own = {name: value for name, value in changes.items() if not name.startswith("_")}
+    faults = [*bodies.kept({name: value for name, value in changes.items() if name not in own and name != "_id"}, _BODY)]
+    faults += [
         fault
-        for fault in resource.schema.faults({k: v for k, v in changes.items() if k != "_id"}, _BODY, some=True)
+        for fault in resource.schema.faults(own, _BODY, some=True)
         if len(fault.loc) > len(_BODY) + 1 or fault.loc[-1] in changes or not fault.message.startswith("is required")
     ]
     if changes.get("_id", current.id) != current.id:

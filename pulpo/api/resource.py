@@ -124,10 +124,10 @@ class Resources:
         self._codecs = codecs
         self._made: dict[str, Resource] = {}
 
-    def get(self, name: str) -> Resource | None:
-        """The model called `name`, None where there is none."""
+    def __getitem__(self, name: str) -> Resource:
+        """The model called `name`, which has to be one of the manifest."""
         found = self._made.get(name)
-        if found is None and name in self._models:
+        if found is None:
             found = self._made[name] = Resource(name, self._models[name], self._codecs)
         return found
 

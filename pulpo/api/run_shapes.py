@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from pulpo.run.logs import LoggedLine
 from pulpo.run.record import RunRecord, State
@@ -14,7 +15,22 @@ from pulpo.store.values import now
 
 RunState = Literal["pending", "running", "completed", "failed", "cancelled", "crashed"]
 StepState = Literal["pending", "running", "completed", "failed", "skipped", "cancelled", "reused"]
-Source = Annotated[str, Field(pattern=r"^(latest|run:.+)$")] | list[dict[str, Any]]
+_Named = Annotated[str, Field(pattern=r"^(latest|run:.+)$")]
+_Records = list[dict[str, Any]]
+_RECORDS: Final = TypeAdapter(_Records)
+
+
+def _one_kind(value: object, either: ValidatorFunctionWrapHandler) -> object:
+    """What is wrong is told of the kind that was meant: the places in a union's errors have names of its types in them."""
+    if isinstance(value, list):
+        return _RECORDS.validate_python(value, strict=True)
+    try:
+        return either(value)
+    except ValidationError:
+        raise PydanticCustomError("source", "must be latest, run:ID, or a list of records") from None
+
+
+Source = Annotated[_Named | _Records, WrapValidator(_one_kind)]
 Expressions = list[Annotated[str, Field(min_length=1)]]
 
 #: Ids of each output that a run is shown with; `/models/{model}/records?_run=` gives all.

@@ -128,13 +128,11 @@ class Runner:
         self._loop.call_soon_threadsafe(self._cancel, run)
         return True
 
-    async def wait(self, run: str, seconds: float) -> bool:
-        """Waits until the run is over, so long at most; True where it is, or is none of this runner."""
+    async def wait(self, run: str, seconds: float | None = None) -> None:
+        """Waits until the run is over, so long at most; not at all where it is none of this runner."""
         live = self._lives.get(run)
-        if live is None:
-            return True
-        done, _ = await asyncio.wait({asyncio.wrap_future(live.over)}, timeout=seconds)
-        return bool(done)
+        if live is not None:
+            await asyncio.wait({asyncio.wrap_future(live.over)}, timeout=seconds)
 
     def cancel_all(self) -> None:
         """Cancels what runs; no new ones from now on."""

@@ -28,6 +28,7 @@ from pulpo.api.idempotency import HEADER, claim, release, settle
 from pulpo.api.idempotency import Request as Keyed
 from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Fault, Problem, invalid
+from pulpo.api.run_given import inputs_of, parameter_fault
 from pulpo.api.run_shapes import (
     IDS,
     FlowRunRequest,
@@ -43,8 +44,8 @@ from pulpo.api.run_shapes import (
 from pulpo.api.runner import Job, Runner
 from pulpo.names import did_you_mean
 from pulpo.run.history import get_run, list_runs, output_ids
-from pulpo.run.inputs import LATEST, InputChoice
 from pulpo.run.logs import read_logs
+from pulpo.run.parameters import ParametersError
 from pulpo.run.record import CANCELS, RUNS, RunRecord, State, new_run_id
 from pulpo.run.start import Part
 from pulpo.store.base import Condition, Record, Sort
@@ -54,6 +55,8 @@ _RUN_ID: Final = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
 _LINE: Final = re.compile(r"[0-9]{1,18}")
 #: The part of the request's time limit that a request may wait for a run.
 _PATIENCE: Final = 0.9
+#: Seconds between two looks at a run that another process executes.
+_LOOK: Final = 0.2
 #: Runs that are read at once where their state has to be found out.
 _PAGE: Final = 200
 
@@ -140,9 +143,12 @@ async def _run_here(
 ) -> Response:  # fmt: skip
     context = context_of(request)
     runner = _runner(context)
-    inputs = _inputs(context, body)
+    inputs = await inputs_of(context, body)
     job = Job(context.manifest, new_run_id(now()), name, part, dict(body.parameters), inputs, resume)
-    run = await _submit(context, runner, job, keyed)
+    try:
+        run = await _submit(context, runner, job, keyed)
+    except ParametersError as error:
+        raise invalid(list(dict.fromkeys(parameter_fault(one, body.parameters) for one in error.wrong))) from error
     return await _answer(request, runner, run, body.wait)
 
 
@@ -184,33 +190,28 @@ def _keyed(request: Request, key: str | None, body: ResumeRequest | OperationRun
     return None if key is None else Keyed.of(key, asked)
 
 
-def _inputs(context: Context, body: ResumeRequest | OperationRunRequest) -> dict[str, InputChoice]:
-    models = context.manifest.models
-    unknown = [name for name in body.inputs if name not in models]
-    if unknown:
-        raise invalid(
-            [Fault(("body", "inputs", m), f"there is no such model: {m}", did_you_mean(m, models)) for m in sorted(unknown)]
-        )
-    return {model: _choice(source) for model, source in body.inputs.items()}
-
-
-def _choice(source: str | list[dict[str, Any]]) -> InputChoice:
-    if isinstance(source, list):
-        return InputChoice("file", "the request", source)
-    return LATEST if source == LATEST.kind else InputChoice("run", source.removeprefix("run:"))
-
-
 async def _answer(request: Request, runner: Runner, run: str, wait: float) -> Response:
     """The run as it is, or as it ended if that is within the time that the client waits."""
     context = context_of(request)
     if wait:
         async with _until_disconnected(request) as gone:
-            waiting = asyncio.ensure_future(runner.wait(run, min(wait, context.settings.timeout * _PATIENCE)))
-            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+            waiting = asyncio.ensure_future(_over(context, runner, run))
+            patience = min(wait, context.settings.timeout * _PATIENCE)
+            try:
+                await asyncio.wait({waiting, gone}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
     record = await _require(context, run)
     over = wait and record.state is not State.RUNNING
     return _respond(await _detail(context, record), 200 if over else 202)
+
+
+async def _over(context: Context, runner: Runner, run: str) -> None:
+    """Returns when a run is over, whichever process executes it."""
+    await runner.wait(run)
+    while (await _require(context, run)).state is State.RUNNING:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(_LOOK)
 
 
 @contextlib.asynccontextmanager

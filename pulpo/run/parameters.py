@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,39 @@ from pulpo.compile.flow import REQUIRED, FlowDefinition, Parameter, Step
 from pulpo.declare.entrypoint import resolve
 from pulpo.errors import PulpoError, UsageError
 from pulpo.names import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong with a value, or that there is none."""
+
+    #: What the parameter can be called, the longest name first, the flow's own last.
+    names: tuple[str, ...]
+    message: str
+    #: The place inside the value.
+    place: tuple[str | int, ...] = ()
+    hint: str | None = None
+
+
+class ParametersError(UsageError):
+    """Values of parameters make no sense, or are missing; `wrong` is all that is."""
+
+    def __init__(self, message: str, wrong: Iterable[Wrong], *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.wrong = tuple(wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a value does not fit a parameter of an operation."""
+
+    parameter: tuple[str, str]
+    message: str
+    place: tuple[str | int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"parameter {'.'.join(map(str, (*self.parameter, *self.place)))} does not fit: {self.message}"
+
 
 #: Values by operation and parameter.
 Assigned = dict[str, dict[str, object]]
@@ -25,16 +59,24 @@ def assign(flow: FlowDefinition, given: Mapping[str, object]) -> Assigned:
     (`fetch.limit`); the longer name wins over the flow's.
 
     Raises:
-        UsageError: A name is unknown or fits several parameters.
+        ParametersError: Names are unknown or fit several parameters.
     """
     assigned: Assigned = {}
     if not given:
         return assigned
     named = {parameter.name: parameter.targets for parameter in flow.parameters}
     targets = sorted({(step.operation, parameter.name) for step in flow.steps() for parameter in step.parameters})
+    refused: dict[str, UsageError] = {}
     for name, value in sorted(given.items(), key=lambda item: (item[0] not in named, item[0])):
-        for operation, parameter in named.get(name) or [_by_suffix(name, targets, named, flow.name)]:
-            assigned.setdefault(operation, {})[parameter] = value
+        try:
+            for operation, parameter in named.get(name) or [_by_suffix(name, targets, named, flow.name)]:
+                assigned.setdefault(operation, {})[parameter] = value
+        except UsageError as error:
+            refused[name] = error
+    if refused:
+        wrong = [Wrong((name,), error.message, hint=error.hint) for name, error in refused.items()]
+        hints = dict.fromkeys(error.hint for error in refused.values() if error.hint)
+        raise ParametersError("\n".join(one.message for one in wrong), wrong, hint="; ".join(hints) or None)
     return assigned
 
 
@@ -66,9 +108,9 @@ def arguments(
     has the flow's own name of each operation's parameter.
 
     Raises:
-        UsageError: Values are missing or do not fit; all of them are in the one message.
+        ParametersError: Values are missing or do not fit; all of them are in the one message.
     """
-    problems: list[str] = []
+    problems: list[_Problem] = []
     missing: list[tuple[str, str]] = []
     result: Assigned = {}
     for step in steps:
@@ -81,13 +123,25 @@ def arguments(
         if not missing:
             result[step.operation] = _fitted(step, functions[step.operation], values, signature, problems)
     if missing:
-        raise UsageError(
+        own = list(dict.fromkeys(names.get(m, ".".join(m)) for m in missing))
+        raise ParametersError(
             f"parameters without a value: {', '.join(map('.'.join, missing))}",
-            hint=" ".join(f"--param {name}=…" for name in dict.fromkeys(names.get(m, ".".join(m)) for m in missing)),
+            [Wrong((name,), "is required") for name in own],
+            hint=" ".join(f"--param {name}=…" for name in own),
         )
     if problems:
-        raise UsageError("\n".join(problems))
+        wrong = [
+            Wrong((*_suffixes(one.parameter), names.get(one.parameter, one.parameter[1])), one.message, one.place)
+            for one in problems
+        ]
+        raise ParametersError("\n".join(map(str, problems)), wrong)
     return result
+
+
+def _suffixes(parameter: tuple[str, str]) -> Iterator[str]:
+    """The longer names of an operation's parameter, the longest first: `a.fetch.limit`, `fetch.limit`."""
+    parts = ".".join(parameter).split(".")
+    yield from (".".join(parts[start:]) for start in range(len(parts) - 1))
 
 
 def _is_missing(parameter: Parameter, values: Mapping[str, object], signature: inspect.Signature) -> bool:
@@ -102,7 +156,7 @@ def _fitted(
     function: Callable[..., Any],
     values: Mapping[str, object],
     signature: inspect.Signature,
-    problems: list[str],
+    problems: list[_Problem],
 ) -> dict[str, object]:
     hints = _hints(function)
     fitted: dict[str, object] = {}
@@ -115,24 +169,23 @@ def _fitted(
             continue
         else:
             value = parameter.default
-        _fit(f"{step.operation}.{parameter.name}", hints.get(parameter.name, Any), value, parameter.name, fitted, problems)
+        _fit((step.operation, parameter.name), hints.get(parameter.name, Any), value, fitted, problems)
     for argument, entrypoint in step.parameter_objects:
         fields = {p.name: values[p.name] for p in step.parameters if p.argument == argument and p.name in values}
-        _fit(f"{step.operation}.{argument}", resolve(entrypoint), fields, argument, fitted, problems)
+        _fit((step.operation, argument), resolve(entrypoint), fields, fitted, problems)
     return fitted
 
 
-def _fit(name: str, annotation: Any, value: object, key: str, fitted: dict[str, object], problems: list[str]) -> None:
+def _fit(parameter: tuple[str, str], annotation: Any, value: object, fitted: dict[str, object], problems: list[_Problem]) -> None:
     try:
-        fitted[key] = TypeAdapter(annotation).validate_python(value, by_name=True)
+        fitted[parameter[1]] = TypeAdapter(annotation).validate_python(value, by_name=True)
     except ValidationError as error:
-        for found in error.errors(include_url=False, include_context=False):
-            where = ".".join([name, *map(str, found["loc"])])
-            problems.append(f"parameter {where} does not fit: {found['msg']}: {found['input']!r}")
+        found = error.errors(include_url=False, include_context=False)
+        problems += [_Problem(parameter, f"{one['msg']}: {one['input']!r}", one["loc"]) for one in found]
     except PulpoError:
         raise
     except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
-        problems.append(f"parameter {name} does not fit: {type(error).__name__}: {error}")
+        problems.append(_Problem(parameter, f"{type(error).__name__}: {error}"))
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

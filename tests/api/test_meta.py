@@ -292,14 +292,18 @@ async def test_an_invalid_lock_keeps_the_last_good_one_and_says_so(client, proje
         project.lock_path.write_text(good.replace(*change, 1))
         answer = (await http.get("/manifest")).json()
         models = (await http.get("/models")).json()["items"]
+        ready = await http.get("/health/ready")
         (first, *_) = answer["report"]["diagnostics"]
         project.lock_path.write_text(good)
         healed = (await http.get("/manifest")).json()
+        well = (await http.get("/health/ready")).json()
     assert (answer["current"], answer["report"]["ok"]) == (False, False)
     assert first["code"] == code
     assert (first["file"], first["line"] > 0) == (answer["file"], True)
     assert [one["name"] for one in models] == ["CleanedJobs", "RawJobs"]
     assert sorted(answer["data"]["models"]) == ["CleanedJobs", "RawJobs"]
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "store": "ok", "manifest": "errors"})
+    assert well["manifest"] == "ok"
     assert (healed["current"], healed["report"]["ok"]) == (True, True)
 
 

@@ -202,6 +202,25 @@ async def test_a_patch_changes_what_it_names(client):
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", field])
 
 
+@pytest.mark.parametrize("name", ["_rev", "_created", "_other"])
+async def test_a_patch_of_what_the_store_keeps_says_how_a_revision_is_given(client, name):
+    await client.post("/models/Job/records", json=JOB)
+    answer = await client.patch(PLACE, json={"title": "Chef", name: 1})
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert fault["loc"] == ["body", name]
+    assert "If-Match" in fault["hint"]
+
+
+@pytest.mark.parametrize(("method", "header"), [("POST", "If-Match"), ("PUT", "If-Match"), ("PUT", "If-None-Match")])
+async def test_a_condition_that_is_about_no_one_record_is_refused(client, method, header):
+    body = {"url": "u"} if method == "POST" else [{"url": "u"}]
+    answer = await client.request(method, "/models/Job/records", json=body, headers={header: '"1"'})
+    assert answer.status_code == 400
+    assert header in answer.json()["detail"]
+    assert (await client.get("/models/Job/records")).json()["items"] == []
+
+
 async def test_a_record_keeps_its_key(client):
     await client.post("/models/Job/records", json=JOB)
     for answer in (await client.put(PLACE, json={**JOB, "url": "b"}), await client.patch(PLACE, json={"url": "b"})):

@@ -106,6 +106,29 @@ async def test_what_cant_start_says_why_and_leaves_no_run(client, path, body, st
     assert (await client.get("/runs")).json() == {"items": [], "next": None}
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "places"),
+    [
+        ("/operations/clean/run", {"inputs": {"Job": "x"}}, ["inputs.Job"]),
+        ("/operations/clean/run", {"inputs": {"Job": {}}}, ["inputs.Job"]),
+        ("/operations/clean/run", {"inputs": {"Job": [{"url": "u"}, 5]}}, ["inputs.Job.1"]),
+        (
+            "/operations/clean/run",
+            {"inputs": {"Job": [{"url": 5}, {}], "Jop": "latest"}},
+            ["inputs.Job.0.url", "inputs.Job.1.url", "inputs.Jop"],
+        ),
+        ("/flows/pipeline/run", {"parameters": {"nope": 1, "lmit": 2, "limit": 3}}, ["parameters.lmit", "parameters.nope"]),
+        ("/flows/pipeline/run", {"parameters": {"limit": "x", "seconds": "y"}}, ["parameters.limit", "parameters.seconds"]),
+        ("/flows/pipeline/run", {"parameters": {"limit": 1, "fetch.limit": "x"}}, ["parameters.fetch.limit"]),
+    ],
+)
+async def test_all_that_is_wrong_with_what_a_run_is_given_is_told_at_its_place(client, path, body, places):
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 422
+    assert sorted(".".join(map(str, fault["loc"])) for fault in answer.json()["errors"]) == [f"body.{one}" for one in places]
+    assert (await client.get("/runs")).json()["items"] == []
+
+
 @pytest.mark.parametrize("text", ['{"parameters": {"limit": NaN}}', '{"parameters": {"limit": "\\ud800"}}'])
 async def test_values_that_json_can_t_say_are_refused(client, text):
     answer = await client.post("/operations/fetch/run", content=text, headers={"Content-Type": "application/json"})
@@ -275,6 +298,24 @@ async def test_another_api_on_the_store_cancels_a_run_and_does_not_end_its_proce
     async with client_of(app_of(cli)) as other:
         assert (await other.post(f"/runs/{run}/cancel")).status_code == 202
         await until_state(other, run, "cancelled")
+
+
+async def test_a_run_of_another_api_is_waited_for_under_its_key(cli, client, hold):
+    asked = {"headers": {"Idempotency-Key": "k"}, "json": {"only": ["fetch", "clean"], "wait": 20}}
+    first = asyncio.create_task(client.post("/flows/pipeline/run", **asked))
+    async with client_of(app_of(cli)) as other:
+
+        async def running():
+            return (await other.get("/runs", params={"state": "running"})).json()["items"]
+
+        await until(running)
+        second = asyncio.create_task(other.post("/flows/pipeline/run", **asked))
+        done, _ = await asyncio.wait({second}, timeout=0.5)
+        assert not done
+        hold.unlink()
+        answers = [await first, await second]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {(answer.json()["id"], answer.json()["state"]) for answer in answers} == {(answers[0].json()["id"], "completed")}
 
 
 async def test_a_run_of_a_command_is_interrupted(cli, client, hold):
