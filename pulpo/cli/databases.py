@@ -96,6 +96,7 @@ def prepare_database(locked: Locked) -> tuple[Prepared, ...]:
 
 def copy_database(locked: Locked, source: str, target: str, on_progress: Progress) -> list[Copied]:
     """Copy all collections from one store to another; see `CLI.db_copy`."""
+    from pulpo.run.record import CANCELS
     from pulpo.store.open import store_at
     from pulpo.store.transfer import copy
 
@@ -110,6 +111,8 @@ def copy_database(locked: Locked, source: str, target: str, on_progress: Progres
         copied = []
         async with stores[1] as other:
             for collection in locked.collections:
+                if collection == CANCELS:  # asked of servers of this store
+                    continue
                 total = await opened.count(collection)
 
                 def tell(done: int, name: str = collection.name, total: int = total) -> None:
@@ -234,7 +237,9 @@ def _validated(codec: Codec, given: Record) -> Record:
     unknown = next((name for name in given.data if name not in data), None)
     if unknown is not None:
         raise WrongRecordError(unknown, "the model has no such field")
-    identity = given.id or codec.identity(data)
+    identity = codec.identity(data) or given.id
+    if given.id not in ("", identity):
+        raise WrongRecordError("_id", f"the key ({', '.join(codec.key)}) makes another, {identity}, not: {given.id}")
     if not identity:
         raise WrongRecordError("_id", "it is missing, and the model has no key to make one from")
     codec.collection.check_id(identity)
@@ -248,7 +253,7 @@ def _uri(locked: Locked, text: str) -> str | None:
     if text == EMBEDDED:
         return None
     if text == PROJECT:
-        return project_uri(locked.manifest, locate=locked.document.locate)
+        return project_uri(locked.project, locked.manifest, locate=locked.document.locate)
     if "://" not in text and "${" not in text:
         near = did_you_mean(text, (PROJECT, EMBEDDED))
         hint = near or f"{PROJECT} is the one of the lock, {EMBEDDED} the file in run_cache; or give a URI"

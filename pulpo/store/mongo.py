@@ -27,7 +27,6 @@ from pulpo.store.mongo_address import check_driver, read_address, translated
 from pulpo.store.mongo_connection import Connection
 from pulpo.store.mongo_documents import Documents
 from pulpo.store.mongo_driver import BSONError, errors
-from pulpo.store.mongo_patience import persistently
 from pulpo.store.mongo_query import after_filter, all_of, where_filter
 from pulpo.store.mongo_records import Document, Stored
 from pulpo.store.query import check_paging, checked, sort_order
@@ -219,12 +218,13 @@ class MongoStore:
 
     async def _reading(self, collection: Collection) -> Documents:
         object_ids = await self._connection.has_object_ids(collection)
-        return Documents(collection, self._connection.driven(collection), object_ids, self._connection.tell)
+        connection = self._connection
+        return Documents(collection, connection.driven(collection), object_ids, connection.tell, connection.patience)
 
     async def _writing(self, collection: Collection) -> Documents:
         """As `_reading`, of a collection that is there."""
         if not self._connection.is_ensured(collection):
-            await persistently(lambda: self._connection.ensure(collection))
+            await self._connection.patience.persistently(lambda: self._connection.ensure(collection))
         return await self._reading(collection)
 
 

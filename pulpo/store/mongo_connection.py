@@ -15,11 +15,14 @@ from pulpo.errors import UsageError
 from pulpo.store.base import VERSIONS, Collection, Ensured, Index, StoreError
 from pulpo.store.mongo_address import Address, malformed, unreachable
 from pulpo.store.mongo_driver import IndexModel, connect, database_of, errors, settled
+from pulpo.store.mongo_patience import Patience
 from pulpo.store.mongo_records import conflict, index_model
 
 _DUPLICATE: Final = 11000
 _EXISTS: Final = 48
 _INDEX_IN_THE_WAY: Final = (85, 86)
+#: Seconds between two times that changes are told, each of which is a write of its own: watchers look less often.
+_TELLING_S: Final = 0.05
 #: What makes an index one over some records only, or one that compares in another way.
 _LIMITS: Final = frozenset({"partialFilterExpression", "sparse", "collation", "hidden"})
 
@@ -31,6 +34,8 @@ class Connection:
         self._address = address
         self._driver = driver
         self._timeout_s = timeout_s
+        #: Of calls that may be made again: a server that is restarted needs longer than one is waited for that is not there.
+        self.patience = Patience(timeout_s * 6)
         self._client: Any = None
         self._database: Any = None
         self._driven: dict[str, Any] = {}
@@ -41,6 +46,7 @@ class Connection:
         self._object_ids: dict[str, bool] = {}
         self._changed: set[str] = set()
         self._telling: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def open(self) -> None:
         """Connect and see that the database can be read.
@@ -61,6 +67,7 @@ class Connection:
         except BaseException:
             await settled(client.close())
             raise
+        self._closing = asyncio.Event()
         self._client, self._process, self._loop = client, os.getpid(), asyncio.get_running_loop()
 
     async def close(self) -> None:
@@ -75,6 +82,7 @@ class Connection:
             return
         try:
             if telling is not None and self._loop is asyncio.get_running_loop():
+                self._closing.set()
                 await telling
         finally:
             for one in (client, beanie_client):
@@ -166,10 +174,12 @@ class Connection:
     async def _tell(self, versions: Any) -> None:
         while self._changed:
             names, self._changed = sorted(self._changed), set()
-            for name in names:
-                # It is a hint; who wrote has an answer already.
-                with contextlib.suppress(errors.PyMongoError):
+            # It is a hint; who wrote has an answer already.
+            with contextlib.suppress(errors.PyMongoError):
+                for name in names:
                     await versions.update_one({"_id": name}, {"$inc": {"version": 1}}, upsert=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _TELLING_S)
 
     def _connect(self, driver: str) -> Any:
         try:

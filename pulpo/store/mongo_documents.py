@@ -13,7 +13,7 @@ from pulpo.store import mongo_records
 from pulpo.store.base import Collection, NotFound, Page, Record, Sort, Stale, StoreError, Written
 from pulpo.store.cursor import make_cursor
 from pulpo.store.mongo_driver import errors, read_bson, read_bson_as_it_is, split_bson
-from pulpo.store.mongo_patience import persistently
+from pulpo.store.mongo_patience import Patience
 from pulpo.store.mongo_query import Filter, keys_of, sort_keys, stored_id
 from pulpo.store.mongo_records import Batch, Document, Stored, label
 
@@ -31,6 +31,7 @@ class Documents:
     driver: Any
     object_ids: bool
     tell: Callable[[Collection], None]
+    patience: Patience
 
     async def get(self, record_id: str) -> Stored | None:
         """The record with this id."""
@@ -115,7 +116,7 @@ class Documents:
             return not writes or await self._wrote(batch, writes)
 
         for _ in range(_ROUNDS):
-            if await persistently(write):
+            if await self.patience.persistently(write):
                 return batch.written
         raise self._overtaken(documents[0].record.id)
 

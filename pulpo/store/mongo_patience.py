@@ -4,32 +4,56 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Final, TypeVar
 
 from pulpo.store.mongo_driver import errors
 
 T = TypeVar("T")
 
-#: How often a call is made again, and the pause before it; the driver looks for a server for some seconds each time.
-_TIMES: Final = 4
+#: The pause before a call is made again; the driver looks for a server for some seconds each time.
 _PAUSE_S: Final = 0.5
 #: What a server says that is going down, or is not yet up.
 _GOING: Final = frozenset({91, 189, 11600, 11602, 13435, 13436})
 
 
-async def persistently(call: Callable[[], Awaitable[T]]) -> T:
-    """What `call` gives, which is called again, some times, while there is no server; it has to be one that can be repeated.
+class Patience:
+    """How long the calls over a connection wait for a server: `limit_s` for an outage, however many they are.
 
-    Raises what the last call raised.
+    When that is over they fail at once for some seconds, so that what they are part of ends.
     """
-    for _ in range(_TIMES):
-        try:
-            return await call()
-        except errors.PyMongoError as error:
-            if not _is_lost(error):
-                raise
-        await asyncio.sleep(_PAUSE_S)
-    return await call()
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        #: How long after a failure a call belongs to the same outage.
+        self._rest_s = _PAUSE_S + limit_s / 4
+        self._since = self._last = float("-inf")
+        self._is_over = False
+
+    async def persistently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` gives, which is called again while there is no server; it has to be one that can be repeated.
+
+        Raises what the last call raised.
+        """
+        while True:
+            begin = monotonic()
+            if begin - self._last > self._rest_s:
+                self._since, self._is_over = begin, False
+            elif self._is_over:
+                raise errors.AutoReconnect("no server was there for too long")
+            try:
+                result = await call()
+            except errors.PyMongoError as error:
+                if not _is_lost(error):
+                    raise
+                self._last = monotonic()
+                if self._last + _PAUSE_S > self._since + self._limit_s:
+                    self._is_over = True
+                    raise
+            else:
+                self._last = float("-inf")
+                return result
+            await asyncio.sleep(_PAUSE_S)
 
 
 def _is_lost(error: errors.PyMongoError) -> bool:

@@ -111,8 +111,10 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_same_value(old: Any, new: Any) -> bool:
+    if old != new:
+        return False
     kind = type(new)
-    if kind is type(old) and old == new and (kind in _SAME_IF_EQUAL or bson_of({"": old}) == bson_of({"": new})):
+    if kind is type(old) and (kind in _SAME_IF_EQUAL or bson_of({"": old}) == bson_of({"": new})):
         return True
     return to_json(old) == to_json(new)
 

@@ -12,10 +12,12 @@ from pulpo.store.mongo import MongoStore
 
 JOBS = Collection("jobs")
 PATCHES = 5
+#: Short, so that one whose server is gone is soon done.
+TIMEOUT_S = 1.0
 
 
 async def write(url: str, database: str, driver: str, name: str, batches: int, size: int) -> None:
-    async with MongoStore(url, database=database, driver=driver) as store:
+    async with MongoStore(url, database=database, driver=driver, timeout_s=TIMEOUT_S) as store:
         for number in islice(count(), batches or None):
             batch = [
                 Record(f"{name}-{number}-{n:05}", {"batch": f"{name}-{number}", "n": n, "t": "x" * 200}) for n in range(size)

@@ -1,18 +1,22 @@
 """What is the MongoDB store's own: its documents and indexes, several writers, kills, and Beanie's Documents beside it."""
 
 import asyncio
+import contextlib
 import random
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
 import beanie
 import pytest
 from bson import Decimal128, ObjectId
+from pymongo.errors import AutoReconnect
 
 from pulpo.store.base import Collection, Condition, Conflict, Index, Record, Sort, Stale, Store, StoreError, Written
 from pulpo.store.mongo import MongoStore
+from pulpo.store.mongo_patience import Patience
 from tests.mongo_server import Mongod
 
 JOBS = Collection("jobs", indexes=(Index(("company",)), Index(("posted", "salary"))), text=("title",))
@@ -86,6 +90,22 @@ async def test_another_programs_documents_are_read_and_their_other_fields_kept(m
     assert (await mongo.database["jobs"].find_one({}))["_class_id"] == "X"
 
 
+async def test_a_run_that_makes_the_same_again_is_told_of_each_record_whatever_its_revision(mongo):
+    await mongo.database["jobs"].insert_one({"_id": "foreign", "_class_id": "X", "n": 1})
+    await mongo.upsert_many(JOBS, [Record("first", {"n": 1}, run="r1"), Record("second", {"n": 0}, run="r1")])
+    await mongo.upsert_many(JOBS, [Record("second", {"n": 1}, run="r1")])
+    again = [Record(one, {"n": 1}, run="r2", operation="o") for one in ("first", "foreign", "second")]
+    for _ in range(2):
+        assert await mongo.upsert_many(JOBS, again) == Written(unchanged=3)
+        found = (await mongo.find(JOBS)).items
+        assert [(one.id, one.rev, one.run, one.operation) for one in found] == [
+            ("first", 1, "r2", "o"),
+            ("foreign", 0, "r2", "o"),
+            ("second", 2, "r2", "o"),
+        ]
+    assert (await mongo.database["jobs"].find_one({"_id": "foreign"}))["_class_id"] == "X"
+
+
 async def test_numbers_that_only_differ_in_kind_are_a_change(mongo):
     await mongo.create(JOBS, Record("a", {"n": 1}))
     assert await mongo.upsert_many(JOBS, [Record("a", {"n": 1.0})]) == Written(updated=1)
@@ -94,10 +114,11 @@ async def test_numbers_that_only_differ_in_kind_are_a_change(mongo):
 
 
 async def test_a_record_that_only_mongodb_finds_too_large_is_an_error(mongo):
+    large = {"n": [0.0] * 1_050_000}
     with pytest.raises(StoreError, match="larger than what MongoDB takes"):
-        await mongo.upsert_many(JOBS, [Record("a", {"n": [1] * 2_000_000})])
+        await mongo.upsert_many(JOBS, [Record("a", large)])
     with pytest.raises(StoreError, match="larger than what MongoDB takes"):
-        await mongo.create(JOBS, Record("a", {"n": [1] * 2_000_000}))
+        await mongo.create(JOBS, Record("a", large))
 
 
 # Indexes
@@ -140,6 +161,15 @@ async def test_a_later_page_is_a_walk_along_the_index(mongo, fields, descending)
     await mongo.database.command({"profile": 0})
     seen = await mongo.database["system.profile"].find_one({"op": "query", "ns": f"{mongo.database.name}.jobs"})
     assert seen["docsExamined"] <= 15, seen["planSummary"]
+
+
+async def test_a_page_that_ends_where_a_batch_of_the_server_ends_has_its_cursor(mongo):
+    await mongo.upsert_many(JOBS, [Record(f"{n:03}", {"n": n}) for n in range(150)])
+    for limit in (100, 101, 102):  # the server's first batch has 101
+        page = await mongo.find(JOBS, limit=limit)
+        rest = await mongo.find(JOBS, limit=limit, after=page.next)
+        assert [one.data["n"] for one in (*page.items, *rest.items)] == list(range(150))
+        assert rest.next is None
 
 
 # Ids
@@ -271,7 +301,7 @@ async def test_a_killed_batch_leaves_its_beginning_and_can_be_done_again(mongo, 
 async def test_a_killed_mongodb_loses_nothing_that_was_acknowledged(own_mongod: Mongod, driver, seed):
     own_mongod.start()
     process = writer(own_mongod.url, "jobs", driver, "p", batches=0, size=50)
-    async with MongoStore(own_mongod.url, database="jobs", driver=driver, timeout_s=2) as mongo:
+    async with MongoStore(own_mongod.url, database="jobs", driver=driver, timeout_s=1) as mongo:
         assert await asyncio.to_thread(process.stdout.readline) == "0\n"
         await asyncio.sleep(random.Random(seed).uniform(0, 0.5))  # to kill at any moment
         own_mongod.kill()
@@ -284,6 +314,64 @@ async def test_a_killed_mongodb_loses_nothing_that_was_acknowledged(own_mongod: 
         acknowledged = [line for line in out.split("\n") if line.isdecimal()]
         for number in ["0", *acknowledged]:
             assert await mongo.count(Collection("jobs"), [Condition("batch", "eq", f"p-{number}")]) == 50
+
+
+@pytest.fixture
+async def impatient(own_mongod: Mongod, driver):
+    """A store that waits for its own server a quarter as long as others do, 6 s."""
+    own_mongod.start()
+    async with MongoStore(own_mongod.url, database="jobs", driver=driver, timeout_s=1) as mongo:
+        await mongo.ensure(JOBS)
+        yield mongo
+
+
+async def test_a_server_that_is_restarted_is_waited_for(impatient, own_mongod):
+    own_mongod.kill()
+    writing = asyncio.create_task(impatient.upsert_many(JOBS, [Record("a", {"n": 1})]))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(own_mongod.start)
+    assert await writing == Written(inserted=1)
+
+
+async def test_a_server_that_is_gone_is_waited_for_once_and_found_again(impatient, own_mongod):
+    own_mongod.kill()
+    begin = time.monotonic()
+    for collection in (JOBS, Collection("people"), JOBS, JOBS):
+        with pytest.raises(StoreError, match=f"the connection to MongoDB was lost: {own_mongod.url}/jobs"):
+            await impatient.upsert_many(collection, [Record("a", {"n": 1})])
+    assert 5 < time.monotonic() - begin < 10
+    await asyncio.to_thread(own_mongod.start)
+    while True:
+        with contextlib.suppress(StoreError):
+            assert await impatient.upsert_many(JOBS, [Record("a", {"n": 1})]) == Written(inserted=1)
+            break
+        await asyncio.sleep(0.05)
+    assert time.monotonic() - begin < 20
+
+
+async def test_each_outage_is_waited_for_anew():
+    patience = Patience(0.8)
+
+    async def lost():
+        raise AutoReconnect("gone")
+
+    async def there():
+        return 1
+
+    async def waited() -> float:
+        begin = time.monotonic()
+        with pytest.raises(AutoReconnect):
+            await patience.persistently(lost)
+        return time.monotonic() - begin
+
+    assert await waited() > 0.4
+    assert await waited() < 0.4
+    while True:
+        with contextlib.suppress(AutoReconnect):
+            assert await patience.persistently(there) == 1
+            break
+        await asyncio.sleep(0.05)
+    assert await waited() > 0.4
 
 
 # Loops and processes

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 PASSWORD = "s3cr:et/p@ss%"
 ENCODED = "s3cr%3Aet%2Fp%40ss%25"
+DRIVERS = ("motor", "pymongo")
 LEAKS = re.compile(r"s3cr|p@ss|p%40ss|et/p|et%2F")
 
 
@@ -42,18 +43,26 @@ def opened(tmp_path, driver):
 
 
 @pytest.fixture
-def failure(opened, tmp_path):
-    """The error of opening the store of a URI: it comes in time, shows no password, and no file takes the store's place."""
+def failure(tmp_path):
+    """The error of opening the store of a URI, the same by each driver.
 
-    async def fail(uri):
+    It comes in time, shows no password, and no file takes the store's place.
+    """
+
+    async def of(uri, driver):
         begin = time.monotonic()
         with pytest.raises(UsageError) as caught:
-            async with opened(uri):
+            async with open_store(uri, path=tmp_path / "store.db", database="jobs", driver=driver):
                 pass
         assert time.monotonic() - begin < 5.5
         error = caught.value
         assert not LEAKS.search(f"{error.message} {error.hint} {error}")
         assert error.hint
+        return error
+
+    async def fail(uri):
+        error, other = await asyncio.gather(*(of(uri, driver) for driver in DRIVERS))
+        assert (error.message, error.hint) == (other.message, other.hint)
         assert not (tmp_path / "store.db").exists()
         return error
 
@@ -116,17 +125,19 @@ def certificate(tmp_path):
     return path
 
 
-async def test_tls_is_spoken_and_its_problems_are_told(failure, opened, own_mongod, certificate):
+async def test_tls_is_spoken_and_its_problems_are_told(failure, tmp_path, own_mongod, certificate):
     own_mongod.start("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(certificate))
     assert (await failure(f"{own_mongod.url}/?tls=true")).message.startswith("the certificate of MongoDB is not trusted: ")
     assert (await failure(own_mongod.url)).message.startswith("MongoDB closes the connection at once: ")
     error = await failure(f"{own_mongod.url}/?tls=true&tlsCAFile=/no/such/file")
     assert error.message == "a file that the URI of MongoDB names can't be read"
-    async with opened(f"{own_mongod.url}/?tls=true&tlsCAFile={certificate}.crt") as store:
-        assert await store.count(Collection("jobs")) == 0
+    for driver in DRIVERS:
+        uri = f"{own_mongod.url}/?tls=true&tlsCAFile={certificate}.crt"
+        async with open_store(uri, path=tmp_path / "store.db", database="jobs", driver=driver) as store:
+            assert await store.count(Collection("jobs")) == 0
 
 
-async def test_a_wrong_password_and_none_say_so(failure, opened, own_mongod):
+async def test_a_wrong_password_and_none_say_so(failure, tmp_path, own_mongod):
     own_mongod.start("--auth")
     async with AsyncMongoClient(own_mongod.url) as client:
         await client["admin"].command("createUser", "root", pwd="root", roles=["root"])
@@ -140,8 +151,10 @@ async def test_a_wrong_password_and_none_say_so(failure, opened, own_mongod):
     assert error.message == f"MongoDB does not let this user read the database jobs: {own_mongod.url}"
     error = await failure(f"mongodb://ana:{ENCODED}@{server}/others?authSource=admin")
     assert error.message == f"MongoDB does not let this user read the database others: {own_mongod.url}"
-    async with opened(f"mongodb://ana:{ENCODED}@{server}/jobs?authSource=admin") as store:
-        await store.create(Collection("jobs"), Record("a", {}))
+    for driver in DRIVERS:
+        uri = f"mongodb://ana:{ENCODED}@{server}/jobs?authSource=admin"
+        async with open_store(uri, path=tmp_path / "store.db", database="x", driver=driver) as store:
+            await store.create(Collection("jobs"), Record(driver, {}))
 
 
 async def test_a_replica_set_that_is_none_says_so(failure, mongo_url):

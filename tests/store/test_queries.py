@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -155,9 +156,25 @@ def grouped(records: Sequence[Record], rank: Callable[[Record], Any]) -> list[tu
 QUERIES = st.tuples(st.lists(conditions(), max_size=3), st.one_of(st.none(), TEXTS), SORTS, st.integers(1, 5), st.integers(0, 2))
 
 
+ANY_QUERIES = given(st.lists(contents(), max_size=12), st.lists(QUERIES, min_size=6, max_size=10))
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.lists(contents(), max_size=12), st.lists(QUERIES, min_size=6, max_size=10))
+@ANY_QUERIES
 async def test_every_query_finds_what_plain_python_finds(store: Store, batch: list[dict[str, Any]], queries: list[Any]) -> None:
+    await finds_what_plain_python_finds(store, batch, queries)
+
+
+# As many in all: what a query means to MongoDB is one code, whichever the driver.
+@pytest.mark.parametrize("store", ["motor", "pymongo"], indirect=True)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@ANY_QUERIES
+async def test_every_query_of_a_mongodb_finds_it_as_well(store: Store, batch: list[dict[str, Any]], queries: list[Any]) -> None:
+    await finds_what_plain_python_finds(store, batch, queries)
+
+
+async def finds_what_plain_python_finds(store: Store, batch: list[dict[str, Any]], queries: list[Any]) -> None:
     await store.delete_where(COLLECTION, [])
     await store.upsert_many(
         COLLECTION,
