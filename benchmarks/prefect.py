@@ -7,7 +7,8 @@ besides checking it and keeping the run's history. Only the flow is timed, not t
 `deploy`: `pulpo prefect deploy` of 100 flows on a fresh server, against `prefect deploy --all` of the same `prefect.yaml`; then
 both again where nothing changed. `compile`: 1,000 operations, and which modules that imports.
 
-`python benchmarks/prefect.py [run|deploy|compile]... [--rounds N]`
+`python benchmarks/prefect.py [run|deploy|compile]... [--rounds N] [--tasks N]`: with `--tasks`, `run` is the one case of so many
+operations that do nothing.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def server(home: Path) -> Iterator[dict[str, str]]:
     environment = {**QUIET, "PREFECT_HOME": str(home)}
     argv = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-services"]
     with (home / "server.log").open("w") as log:
-        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         for _ in range(900):
             with contextlib.suppress(urllib.error.URLError, OSError):
@@ -112,7 +113,7 @@ def server(home: Path) -> Iterator[dict[str, str]]:
             time.sleep(0.1)
         else:
             raise RuntimeError(f"no Prefect server:\n{(home / 'server.log').read_text()}")
-        yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "SERVER_GROUP": str(process.pid)}
     finally:
         process.terminate()
         process.wait(30)
@@ -164,8 +165,28 @@ def chains(root: Path, n: int, doing: str) -> None:
         (root / file).write_text(BY_HAND.format(tasks="\n".join(tasks), pairs=", ".join(names), stored=stored))
 
 
-def run(rounds: int) -> None:
-    for n, doing in ((100, "pass"), (1_000, "pass"), (100, "await asyncio.sleep(0.01)")):
+def settle(environment: dict[str, str]) -> None:
+    """Wait until the server has written the events of what ran, which it does long after they were sent."""
+    group = environment["SERVER_GROUP"]
+    used = -1.0
+    while (now := cpu_of(group)) - used > 0.02:
+        used = now
+        time.sleep(0.5)
+
+
+def cpu_of(group: str) -> float:
+    """Seconds of CPU that the processes of a group have used."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if fields[2] == group else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def run(rounds: int, tasks: int | None) -> None:
+    cases = ((100, "pass"), (1_000, "pass"), (100, "await asyncio.sleep(0.01)")) if tasks is None else ((tasks, "pass"),)
+    for n, doing in cases:
         print(f"run {n} operations, each of them: {doing}")
         with tempfile.TemporaryDirectory() as directory:
             root, home = Path(directory) / "project", Path(directory) / "home"
@@ -184,10 +205,10 @@ def run(rounds: int) -> None:
                     for name in sorted(texts, reverse=bool(number % 2)):
                         database = home / f"{number}-{name}.db"
                         wall, cpu = call([sys.executable, "-c", TIME_IT, texts[name], database], root, environment).split()[-2:]
-                        time.sleep(2 + n / 200)  # the server writes its events
+                        settle(environment)
                         whole = Timing()
                         timed([sys.executable, texts[name], f"{database}-whole"], root, environment, whole)
-                        time.sleep(2 + n / 200)
+                        settle(environment)
                         if number:
                             timings["flow", name].wall.append(float(wall))
                             timings["flow", name].cpu.append(float(cpu))
@@ -197,6 +218,7 @@ def run(rounds: int) -> None:
                 report(f"{what} by hand", timings[what, "by hand"])
                 for name in ("by hand, records stored", "generated"):
                     report(f"{what} {name}", timings[what, name], timings[what, "by hand"])
+                report(f"{what} generated, to stored", timings[what, "generated"], timings[what, "by hand, records stored"])
 
 
 def scheduled(root: Path) -> None:
@@ -252,8 +274,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], "run", "deploy", "compile"])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tasks", type=int)
     asked = parser.parse_args()
-    for name, part in {"run": run, "deploy": deploy, "compile": compile_}.items():
+    for name, part in {"run": lambda rounds: run(rounds, asked.tasks), "deploy": deploy, "compile": compile_}.items():
         if not asked.parts or name in asked.parts:
             part(asked.rounds)
 

@@ -5,20 +5,44 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pulpo import CLI
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: The database of a server of this version that has done nothing yet.
+_TEMPLATE = Path(tempfile.gettempdir()) / f"pulpo-tests-{os.getuid()}-prefect-{version('prefect')}.db"
+
+
+def migrate(home: Path) -> None:
+    """Puts a database into a new home that servers and runs need not migrate first, which takes them seconds; once it was made."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(_TEMPLATE, home / "prefect.db")
+
+
+def _keep_migrated(home: Path) -> None:
+    """The database of a server that has just started, for `migrate`."""
+    if not _TEMPLATE.exists():
+        new = home / "template.db"
+        with contextlib.closing(sqlite3.connect(home / "prefect.db")) as db, contextlib.closing(sqlite3.connect(new)) as copy:
+            db.backup(copy)
+        shutil.move(new, _TEMPLATE)
 
 
 @contextlib.contextmanager
@@ -48,10 +72,12 @@ def prefect_server(home: Path, *, services: bool = False) -> Iterator[dict[str, 
         str(port),
         *(() if services else ("--no-services",)),
     ]
+    migrate(home)
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api/health", server, home / "server.log")
+        _keep_migrated(home)
         yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     finally:
         server.terminate()
@@ -110,7 +136,12 @@ class Shell:
         return json.loads(out)
 
     def latest(self) -> dict:
-        return json.loads(self("runs", "show", "--format", "json")[0])
+        """The latest run, read in this process."""
+        return json.loads(json.dumps(asdict(CLI(self.directory).runs_show()), default=str))
+
+    def compile(self) -> None:
+        """`pulpo compile`, in this process."""
+        CLI(self.directory).compile()
 
     def flow_runs(self, **where: object) -> list[dict]:
         """Prefect's own."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pulpo.manifest.model import Manifest
 
 #: Where the flows are, from the project's root.
-_FLOWS = "run_cache/orchestration"
+ORCHESTRATION = "run_cache/orchestration"
 #: Where images have a project in which nothing else is said: Prefect's own choice.
 _IN_IMAGE = "/opt/prefect"
 _DIGITS = 12
@@ -121,7 +121,7 @@ def _deployment(manifest: Manifest, generator: PrefectCodeGenerator, flow: FlowD
     return Deployment(
         flow=flow.name,
         name=f"{project}.{environment}" if environment else project,
-        entrypoint=f"{_FLOWS}/{place.stem}.py:{place.function}",
+        entrypoint=f"{ORCHESTRATION}/{place.stem}.py:{place.function}",
         work_pool=WorkPool(pool.name or f"{project}-{pool.type}", pool.type),
         # The project does not lie in an image where it lies here.
         directory=pool.directory or (_IN_IMAGE if job_variables.get("image") else None),

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pulpo.compile.codegen import HEADER
-from pulpo.compile.deployment import SCHEDULE_SLUG
+from pulpo.compile.deployment import ORCHESTRATION, SCHEDULE_SLUG
 from pulpo.manifest.layout import Layout
 from pulpo.manifest.references import Reference, parts
 from pulpo.manifest.yaml_write import block, quoted
@@ -29,7 +29,7 @@ _HOW = """\
 # project's directory:
 #
 """
-_DEPLOY = "#     prefect --no-prompt deploy --all --prefect-file run_cache/orchestration/prefect.yaml\n"
+_DEPLOY = f"#     prefect --no-prompt deploy --all --prefect-file {ORCHESTRATION}/prefect.yaml\n"
 _VARIABLES = """\
 #
 # Prefect takes a variable that is not set for an empty text, also where the lock has a default. So set these:

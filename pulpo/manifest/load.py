@@ -16,6 +16,7 @@ from pulpo.manifest.explain import explain
 from pulpo.manifest.migrate import check_version
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.overlay import in_environment
+from pulpo.manifest.parsed import parse
 from pulpo.manifest.schema import schema
 from pulpo.manifest.yaml_read import Document, collector_paused, read
 from pulpo.manifest.yaml_text import decode
@@ -42,8 +43,12 @@ _KINDS = {
 _PATIENCE, _PAUSE = 1.0, 0.05
 
 
-def load(path: pathlib.Path, file: str | None = None, environment: str | None = None) -> tuple[Manifest, Document]:
+def load(
+    path: pathlib.Path, file: str | None = None, environment: str | None = None, *, kept: pathlib.Path | None = None
+) -> tuple[Manifest, Document]:
     """Read and validate a lock; `file` is what places call it, the path as given where it is not said.
+
+    `kept` is a file that keeps what parsing a text gave, as in `pulpo.manifest.parsed.parse`.
 
     With an environment its overlay is merged in: the manifest is the merged one, and the document finds the place of a value
     where the overlay says it; its text and data are those of the file.
@@ -54,13 +59,17 @@ def load(path: pathlib.Path, file: str | None = None, environment: str | None = 
         UsageError: There is no such environment.
     """
     with collector_paused():
-        document = read_file(path, file)
+        document = read_file(path, file, kept=kept)
         manifest = validate(document)
         return in_environment(manifest, document, environment) if environment is not None else (manifest, document)
 
 
-def read_file(path: pathlib.Path, file: str | None = None, *, keep_nodes: bool = False) -> Document:
+def read_file(
+    path: pathlib.Path, file: str | None = None, *, keep_nodes: bool = False, kept: pathlib.Path | None = None
+) -> Document:
     """Read a lock without validating it; `file` is what places call it, `keep_nodes` as in `pulpo.manifest.yaml_read.read`.
+
+    `kept` is as in `load`.
 
     Raises:
         DiagnosticsError: The file is not there or can't be read (PLP001), or is not valid YAML.
@@ -74,7 +83,8 @@ def read_file(path: pathlib.Path, file: str | None = None, *, keep_nodes: bool =
         raise _unreadable(f"there is no lock: {file}", hint="run `pulpo lock` to make it from the code") from None
     except OSError as error:
         raise _unreadable(f"the lock can't be read: {error.strerror}: {file}") from None
-    return read(decode(raw, file), file, keep_nodes=keep_nodes)
+    text = decode(raw, file)
+    return read(text, file, keep_nodes=keep_nodes) if kept is None else parse(text, file, kept)
 
 
 def _bytes(path: pathlib.Path, file: str) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pulpo.apply.prefect import Applied, deploy
+from pulpo.apply.change import Plan
+from pulpo.apply.prefect import Scope, deploy
 from pulpo.compile.deployment import Deployment
 from tests.apply.wanted import ROOT
 
@@ -22,11 +23,12 @@ class Server:
         self.url = environment["PREFECT_API_URL"]
         self.project = project
 
-    def deploy(self, wanted: list[Deployment], **options: Any) -> Applied:
+    def deploy(self, wanted: list[Deployment], *, check: bool = False, **said: Any) -> Plan:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
+        scope = Scope(**{"project": self.project, "environment": None, "root": ROOT, **said})
         with temporary_settings({PREFECT_API_URL: self.url}):
-            return asyncio.run(deploy(wanted, **{"project": self.project, "environment": None, "root": ROOT, **options}))
+            return asyncio.run(deploy(wanted, scope, check=check))
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pulpo.apply.change import Action, Change, FieldDiff, Plan
+from pulpo.apply.prefect import Scope
 from pulpo.apply.prefect.plan import plan
 from pulpo.apply.prefect.state import LiveDeployment, LiveSchedule, Observed
 from pulpo.apply.prefect.steps import UpdateDeployment, UpdateSchedule
@@ -18,6 +19,7 @@ from pulpo.errors import ApplyError
 from tests.apply.wanted import DAILY, ROOT, deployment
 
 PULL = "prefect.deployments.steps.set_working_directory"
+SCOPE = Scope("jobs", None, ROOT)
 NOTHING = "Plan: 0 to create, 0 to update, 0 to delete"
 
 
@@ -42,8 +44,7 @@ def world(*live: LiveDeployment, pools: dict[str, str] | None = None) -> Observe
 
 
 def printed(wanted: list[Deployment], observed: Observed, *, environment: str | None = None, **options: Any) -> str:
-    steps = plan(wanted, observed, project="jobs", environment=environment, root=ROOT, **options)
-    return str(Plan(tuple(step.change for step in steps.steps), steps.notes))
+    return str(plan(wanted, observed, Scope("jobs", environment, ROOT, **options)).plan)
 
 
 def test_an_empty_prefect_gets_the_work_pool_first_and_then_all_flows_by_name():
@@ -111,7 +112,7 @@ def test_a_change_in_the_manifest_is_one_line_a_field(name):
 
 def test_only_what_differs_is_sent():
     after = replace(BEFORE, version="new", description="All boards.")
-    (step,) = plan([after], world(as_deployed(BEFORE)), project="jobs", environment=None, root=ROOT).steps
+    (step,) = plan([after], world(as_deployed(BEFORE)), SCOPE).steps
     assert isinstance(step, UpdateDeployment)
     assert step.body == {"version": "new", "description": "All boards."}
     assert step.schedules == ()
@@ -183,7 +184,7 @@ def test_a_pause_by_hand_goes_where_the_manifest_says_otherwise():
 
 def test_another_cron_keeps_the_schedules_id_and_its_pause():
     after = replace(BEFORE, version="new", schedule=Schedule(cron="0 9 * * *"))
-    (step,) = plan([after], world(as_deployed(BEFORE, schedules=PAUSED)), project="jobs", environment=None, root=ROOT).steps
+    (step,) = plan([after], world(as_deployed(BEFORE, schedules=PAUSED)), SCOPE).steps
     assert isinstance(step, UpdateDeployment)
     (schedule,) = step.schedules
     assert isinstance(schedule, UpdateSchedule)
@@ -206,9 +207,7 @@ def test_what_an_interval_counts_from_is_no_difference_and_stays():
     anchored = {**schedule_data(wanted.schedule), "interval": 3600.0, "anchor_date": "2026-01-01T00:00:00Z"}
     live = as_deployed(wanted, schedules=(LiveSchedule("s1", "pulpo", True, anchored),))
     assert printed([wanted], world(live)) == NOTHING
-    (step,) = plan(
-        [replace(wanted, schedule=Schedule(interval=60))], world(live), project="jobs", environment=None, root=ROOT
-    ).steps
+    (step,) = plan([replace(wanted, schedule=Schedule(interval=60))], world(live), SCOPE).steps
     assert step.schedules[0].body["schedule"]["anchor_date"] == "2026-01-01T00:00:00Z"
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulpo.apply.change import Change
-from pulpo.apply.prefect import Applied, reconcile
+from pulpo.apply.change import Change, Plan
+from pulpo.apply.prefect import Scope, reconcile
 from pulpo.compile.deployment import Deployment, Schedule, WorkPool
 from pulpo.errors import ApplyError, UsageError
 from tests.apply.fake_prefect import FakePrefect
@@ -70,9 +70,14 @@ hand_edits = st.lists(
 )
 
 
-def run(prefect: FakePrefect, wanted: list[Deployment], **options: Any) -> Applied:
-    options = {"project": "jobs", "environment": None, "root": ROOT, **options}
-    return asyncio.run(reconcile(prefect, wanted, **options))
+def scope(**said: Any) -> Scope:
+    return Scope(**{"project": "jobs", "environment": None, "root": ROOT, **said})
+
+
+def run(
+    prefect: FakePrefect, wanted: list[Deployment], *, check: bool = False, on_change: Any = lambda _: None, **said: Any
+) -> Plan:
+    return asyncio.run(reconcile(prefect, wanted, scope(**said), check=check, on_change=on_change))
 
 
 def edit(prefect: FakePrefect, edits: list[tuple[int, str, dict]]) -> None:
@@ -130,10 +135,10 @@ def test_from_any_state_a_deploy_leaves_nothing_for_the_next_one_and_touches_nob
     planned = run(prefect, after, check=True)
     heard: list[Change] = []
     applied = run(prefect, after, on_change=heard.append)
-    assert applied.plan == planned.plan
-    assert sorted(map(str, heard)) == sorted(map(str, applied.done)) == sorted(map(str, planned.plan.changes))
+    assert applied == planned
+    assert sorted(map(str, heard)) == sorted(map(str, applied.changes)) == sorted(map(str, planned.changes))
     writes = len(prefect.writes)
-    assert run(prefect, after).plan.changes == ()
+    assert run(prefect, after).changes == ()
     assert len(prefect.writes) == writes
     assert not_ours(prefect) == theirs
     assert sum(d["name"] == "jobs" for d in prefect.deployments.values()) == len(after)
@@ -152,7 +157,7 @@ def test_cut_after_any_request_the_next_deploy_finishes_and_leaves_the_same(befo
         run(prefect, after)
     prefect.fuse = None
     run(prefect, after)
-    assert run(prefect, after).plan.changes == ()
+    assert run(prefect, after).changes == ()
     assert _meaning(prefect) == _meaning(whole)
 
 
@@ -180,7 +185,7 @@ def test_what_prefect_refuses_does_not_keep_back_the_others(wanted, data):
     assert all(f"deployment:{flow}/jobs: Error creating deployment: ***" in error.value.message for flow in bad)
     assert len(prefect.deployments) == len(wanted) - len(bad)
     run(prefect, wanted)
-    assert run(prefect, wanted).plan.changes == ()
+    assert run(prefect, wanted).changes == ()
 
 
 @given(st.sampled_from(FLOWS), st.data())
@@ -191,7 +196,7 @@ def test_one_flow_alone_leaves_the_others_as_they_are(flow, data):
     before = {i: copy.deepcopy(d) for i, d in prefect.deployments.items() if d["flow_id"] != prefect.flows[flow]}
     wanted = [deployment(f, description="new") for f in data.draw(st.permutations(FLOWS))]
     applied = run(prefect, [d for d in wanted if d.flow == flow] + wanted[:0], only=flow)
-    assert [change.address for change in applied.done] == [f"deployment:{flow}/jobs"]
+    assert [change.address for change in applied.changes] == [f"deployment:{flow}/jobs"]
     assert {i: d for i, d in prefect.deployments.items() if i in before} == before
 
 
@@ -210,8 +215,8 @@ def test_a_broken_line_says_how_far_it_came():
 
 def test_a_check_writes_nothing():
     prefect = FakePrefect()
-    applied = run(prefect, [deployment("a", schedule=DAILY)], check=True)
-    assert (len(applied.plan.changes), applied.done, prefect.writes) == (2, (), [])
+    planned = run(prefect, [deployment("a", schedule=DAILY)], check=True)
+    assert (len(planned.changes), prefect.writes) == (2, [])
 
 
 def test_new_deployments_get_their_schedules_when_all_are_there():
@@ -247,9 +252,8 @@ def test_two_deploys_at_once_leave_what_one_leaves():
     wanted = [deployment(flow, schedule=DAILY) for flow in FLOWS]
 
     async def both() -> None:
-        options = {"project": "jobs", "environment": None, "root": ROOT}
-        await asyncio.gather(reconcile(prefect, wanted, **options), reconcile(prefect, wanted, **options))
+        await asyncio.gather(*(reconcile(prefect, wanted, scope()) for _ in range(2)))
 
     asyncio.run(both())
-    assert run(prefect, wanted).plan.changes == ()
+    assert run(prefect, wanted).changes == ()
     assert all(len(d["schedules"]) == 1 for d in prefect.deployments.values())

@@ -42,7 +42,7 @@ def full(project: str, flow: str = "scraping", **fields: Any):
 def test_what_is_deployed_is_there_and_a_second_time_nothing_is_written(server):
     wanted = [full(server.project), deployment("pipeline", project=server.project, schedule=Schedule(interval=90))]
     applied = server.deploy(wanted)
-    assert [change.address for change in applied.done] == [
+    assert [change.address for change in applied.changes] == [
         f"work_pool:{server.project}-process",
         f"deployment:pipeline/{server.project}",
         f"deployment:scraping/{server.project}",
@@ -61,7 +61,7 @@ def test_what_is_deployed_is_there_and_a_second_time_nothing_is_written(server):
     assert found["schedules"][0]["schedule"] == {"cron": "0 6 * * *", "timezone": "Europe/Berlin", "day_or": True}
     pool = server.api("GET", f"/work_pools/{server.project}-process")
     assert {"env", "command"} <= set(pool["base_job_template"]["variables"]["properties"])
-    assert server.deploy(wanted).plan.changes == ()
+    assert server.deploy(wanted).changes == ()
     assert server.deployments() == before  # with the times of their last change
     assert server.api("GET", f"/work_pools/{server.project}-process") == pool
 
@@ -101,7 +101,7 @@ def test_each_field_that_is_changed_by_hand_shows_and_comes_back(server):
         server.change("scraping", **given)
         assert server.deployments()["scraping"] != before, field
         applied = server.deploy(wanted)
-        (change,) = applied.done
+        (change,) = applied.changes
         assert change.drift is (field != "version"), field
         assert {diff.name.split(".")[0] for diff in change.fields} == {field}, field
         after = server.deployments()["scraping"]
@@ -110,7 +110,7 @@ def test_each_field_that_is_changed_by_hand_shows_and_comes_back(server):
             field
         )
         assert after["global_concurrency_limit"]["limit"] == 2
-        assert server.deploy(wanted, check=True).plan.changes == (), field
+        assert server.deploy(wanted, check=True).changes == (), field
 
 
 SCHEDULE_BY_HAND = {
@@ -129,7 +129,7 @@ def test_a_schedule_that_is_changed_by_hand_comes_back_with_its_id(server):
         found = server.deployments()["scraping"]
         (before,) = found["schedules"]
         server.api("PATCH", f"/deployments/{found['id']}/schedules/{before['id']}", given)
-        (change,) = server.deploy(wanted).done
+        (change,) = server.deploy(wanted).changes
         assert [diff.name for diff in change.fields] == [f"schedule.{field}" + (".keywords" if field == "parameters" else "")]
         assert change.drift
         (after,) = server.deployments()["scraping"]["schedules"]
@@ -143,8 +143,8 @@ def test_another_schedule_in_the_manifest_keeps_the_schedules_id(server):
     ids = set()
     for kind in kinds:
         wanted = [deployment("scraping", project=server.project, schedule=kind)]
-        assert len(server.deploy(wanted).done) in (1, 2)
-        assert server.deploy(wanted).plan.changes == ()
+        assert len(server.deploy(wanted).changes) in (1, 2)
+        assert server.deploy(wanted).changes == ()
         (schedule,) = server.deployments()["scraping"]["schedules"]
         ids.add(schedule["id"])
     assert len(ids) == 1
@@ -159,7 +159,7 @@ def test_a_pause_by_hand_stays_until_the_manifest_says_otherwise(server):
     server.api("PATCH", f"/deployments/{found['id']}/schedules/{found['schedules'][0]['id']}", {"active": False})
     server.api("POST", f"/deployments/{found['id']}/pause_deployment")
     applied = server.deploy([wanted])
-    assert applied.plan.changes == ()
+    assert applied.changes == ()
     assert len(applied.plan.notes) == 2
     server.deploy([full(server.project, description="other", schedule=replace(DAILY, cron="0 9 * * *"))])
     found = server.deployments()["scraping"]
@@ -173,7 +173,7 @@ def test_a_pause_by_hand_stays_until_the_manifest_says_otherwise(server):
         server.deploy([wanted])
         found = server.deployments()["scraping"]
         assert (found["paused"], found["schedules"][0]["active"]) == (False, not paused)
-        assert server.deploy([wanted]).plan.changes == ()
+        assert server.deploy([wanted]).changes == ()
 
 
 def test_a_flow_that_left_the_manifest_goes_and_nobody_elses_does(server):
@@ -183,7 +183,7 @@ def test_a_flow_that_left_the_manifest_goes_and_nobody_elses_does(server):
     server.deploy([deployment(flow, project=server.project) for flow in ("a", "b")])
     theirs = server.deployments(project=other)
     applied = server.deploy([deployment("a", project=server.project)])
-    assert [str(change) for change in applied.done] == [f"- deployment:b/{server.project}  left the manifest"]
+    assert [str(change) for change in applied.changes] == [f"- deployment:b/{server.project}  left the manifest"]
     where = {"tags": {"all_": [f"pulpo.project={server.project}"]}}
     left = server.api("POST", "/deployments/filter", {"deployments": where})
     assert sorted(d["name"] for d in left) == [server.project, f"{server.project}.prod"]
@@ -222,20 +222,20 @@ def test_what_prefect_refuses_is_said_with_the_deployment(server):
 def test_a_hundred_deployments(server):
     wanted = [deployment(f"f{i}", project=server.project, schedule=DAILY) for i in range(100)]
     started = time.monotonic()
-    assert len(server.deploy(wanted).done) == 101
+    assert len(server.deploy(wanted).changes) == 101
     print(f"{time.monotonic() - started:.1f} s")
-    assert server.deploy(wanted).plan.changes == ()
+    assert server.deploy(wanted).changes == ()
     # More than a page of Prefect's.
     wanted += [deployment(f"g{i}", project=server.project) for i in range(120)]
-    assert len(server.deploy(wanted).done) == 120
-    assert server.deploy(wanted).plan.changes == ()
-    assert len(server.deploy(wanted[:1]).done) == 219
+    assert len(server.deploy(wanted).changes) == 120
+    assert server.deploy(wanted).changes == ()
+    assert len(server.deploy(wanted[:1]).changes) == 219
 
 
 SCRIPT = """
     import asyncio, sys
     from tests.apply.wanted import DAILY, ROOT, deployment
-    from pulpo.apply.prefect import deploy
+    from pulpo.apply.prefect import Scope, deploy
 
     project, count = sys.argv[1], int(sys.argv[2])
     wanted = [deployment(f"k{i}", project=project, schedule=DAILY, version="1") for i in range(count)]
@@ -245,7 +245,7 @@ SCRIPT = """
 
     print("ready", flush=True)
     sys.stdin.readline()
-    asyncio.run(deploy(wanted, project=project, environment=None, root=ROOT, on_change=made))
+    asyncio.run(deploy(wanted, Scope(project, None, ROOT), on_change=made))
 """
 
 
@@ -266,7 +266,7 @@ def go(process: subprocess.Popen[str]) -> None:
 
 def as_wanted(server, count: int) -> bool:
     wanted = [deployment(f"k{i}", project=server.project, schedule=DAILY, version="1") for i in range(count)]
-    nothing_left = server.deploy(wanted).plan.changes == ()
+    nothing_left = server.deploy(wanted).changes == ()
     return nothing_left and all(len(d["schedules"]) == 1 for d in server.deployments().values())
 
 

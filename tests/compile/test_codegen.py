@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from pulpo.compile.artifacts import artifacts
+from pulpo.compile.artifacts import artifacts, write
 from pulpo.compile.codegen import PrefectCodeGenerator, order_only
 from pulpo.compile.identifiers import parameter_names
 from pulpo.compile.imports import Import, statements
@@ -106,9 +106,9 @@ def tasks(text: str) -> list[str]:
 def test_examples(golden, name):
     found = artifacts(PrefectCodeGenerator(load(ROOT / "examples" / name / "pulpo.lock.yaml")[0]))
     for artifact in found:
-        golden(f"{name}/orchestration/{artifact.name}", artifact.text)
-    there = {p.name for p in (ROOT / "tests" / "golden" / name / "orchestration").iterdir() if p.is_file()}
-    assert there == {artifact.name for artifact in found}
+        golden(f"{name}/{artifact.name}", artifact.text)
+    there = {f"orchestration/{p.name}" for p in (ROOT / "tests" / "golden" / name / "orchestration").iterdir() if p.is_file()}
+    assert there == {artifact.name for artifact in found if artifact.name.startswith("orchestration/")}
 
 
 @pytest.mark.parametrize("name", ["flights", "jobs"])
@@ -119,10 +119,10 @@ def test_the_examples_flows_are_clean(name, tmp_path):
 
 def test_the_flows_of_the_jobs_example_have_strict_types(tmp_path):
     shutil.copytree(ROOT / "examples" / "jobs", tmp_path, ignore=shutil.ignore_patterns("run_cache"), dirs_exist_ok=True)
-    written(tmp_path, PrefectCodeGenerator(load(tmp_path / "pulpo.lock.yaml")[0]).generate_flows())
-    command = (sys.executable, "-m", "mypy", "--strict", "--explicit-package-bases", "--namespace-packages", "--no-incremental")
-    environment = {**os.environ, "MYPYPATH": f"{tmp_path}:{ROOT}"}
-    command += ("--follow-imports", "silent", "--cache-dir", str(tmp_path / ".mypy"), "run_cache")
+    write(tmp_path / "run_cache", artifacts(PrefectCodeGenerator(load(tmp_path / "pulpo.lock.yaml")[0])))
+    command = (sys.executable, "-m", "mypy", "--strict", "--no-incremental")
+    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    command += ("--follow-imports", "silent", "--cache-dir", str(tmp_path / ".mypy"), ".")  # as people call it in a project
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -51,7 +51,7 @@ def test_every_flow_is_deployed_and_nothing_but_its_name_and_mark_is_said_of_it(
 def test_without_operations_there_is_no_deployment_and_no_file_of_them():
     manifest = locked({})
     assert made(manifest) == {}
-    assert [a.name for a in artifacts(PrefectCodeGenerator(manifest))] == ["graph.mmd"]
+    assert [a.name for a in artifacts(PrefectCodeGenerator(manifest))] == ["orchestration/graph.mmd"]
 
 
 DOCKER = {"type": "docker", "job_variables": {"image": "jobs:1"}}
@@ -285,10 +285,10 @@ def test_what_a_person_writes_can_not_end_a_comment():
 def test_the_file_is_made_and_removed_and_a_persons_is_left_alone(tmp_path):
     wanted = artifacts(PrefectCodeGenerator(locked(TREE)))
     path = tmp_path / "orchestration" / "prefect.yaml"
-    assert "prefect.yaml" in write(tmp_path, wanted).written
+    assert "orchestration/prefect.yaml" in write(tmp_path, wanted).written
     assert write(tmp_path, wanted) == Changes((), ())
-    without = [artifact for artifact in wanted if artifact.name != "prefect.yaml"]
-    assert write(tmp_path, without).removed == ("prefect.yaml",)
+    without = [artifact for artifact in wanted if artifact.name != "orchestration/prefect.yaml"]
+    assert write(tmp_path, without).removed == ("orchestration/prefect.yaml",)
     path.write_text("deployments: []\n")
     assert write(tmp_path, without) == Changes((), ())
     with pytest.raises(UsageError, match="a file that `pulpo compile` did not make is in the way"):

@@ -160,7 +160,7 @@ def ask(shell: Shell, path: str, data: object = None, *, method: str = "POST") -
 
 def observed(shell: Shell, name: str) -> tuple[Deployment, ...]:
     """The deployments of that name on the server, sorted by flow, in the words of `deployments`."""
-    flows = {flow["id"]: flow["name"] for flow in ask(shell, "flows/filter", {})}
+    flows = {flow["id"]: flow["name"] for flow in ask(shell, "flows/filter", {"deployments": {"name": {"any_": [name]}}})}
     pools = {pool["name"]: pool for pool in ask(shell, "work_pools/filter", {})}
     found = ask(shell, "deployments/filter", {"deployments": {"name": {"any_": [name]}}})
     return tuple(sorted((_said(one, flows[one["flow_id"]], pools) for one in found), key=lambda d: d.flow))

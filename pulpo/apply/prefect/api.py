@@ -80,6 +80,8 @@ class _Http:
     async def request(self, method: Method, path: str, body: Any = None) -> Any:
         import httpx
 
+        from pulpo.run.prefect.server import detail
+
         deadline = time.monotonic() + _PATIENCE
         wait = _FIRST_WAIT
         while True:
@@ -87,7 +89,7 @@ class _Http:
                 answer = await self._client.request(method, path, json=body)  # type: ignore[arg-type]  # paths with ids
             except httpx.HTTPStatusError as error:
                 if not _is_busy(error.response):
-                    raise RefusedError(error.response.status_code, _detail(error.response)) from None
+                    raise RefusedError(error.response.status_code, detail(error.response)) from None
                 problem = f"it answers {error.response.status_code}"
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
@@ -109,14 +111,3 @@ class _Http:
 def _is_busy(response: httpx.Response) -> bool:
     # Prefect's client has a new token for the next request.
     return response.status_code in _BUSY or (response.status_code == _FORBIDDEN and "Invalid CSRF token" in response.text)
-
-
-def _detail(response: httpx.Response) -> str:
-    try:
-        said = response.json()
-    except ValueError:
-        return str(response.reason_phrase)
-    detail = (
-        said.get("exception_detail") or said.get("detail") or said.get("exception_message") if isinstance(said, dict) else said
-    )
-    return detail if isinstance(detail, str) else str(detail or response.reason_phrase)

@@ -15,6 +15,7 @@ from pulpo.apply.prefect.steps import (
     DeleteDeployment,
     ScheduleStep,
     Step,
+    Steps,
     UpdateDeployment,
     UpdateSchedule,
 )
@@ -22,7 +23,7 @@ from pulpo.errors import ApplyError
 from pulpo.manifest.references import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable
 
     from pulpo.apply.change import Change
     from pulpo.apply.prefect.api import Api
@@ -31,29 +32,24 @@ _CONFLICT, _MISSING = 409, 404
 
 
 async def execute(
-    api: Api,
-    steps: Sequence[Step],
-    flows: Mapping[str, str],
-    *,
-    on_change: Callable[[Change], None],
-    secrets: frozenset[str] = frozenset(),
+    api: Api, planned: Steps, *, on_change: Callable[[Change], None], secrets: frozenset[str] = frozenset()
 ) -> None:
     """Make all changes, one after the other; one that Prefect refuses does not keep back the others.
 
-    New deployments come first without their schedules, which follow when all are there: as soon as one has a schedule, the
-    server makes runs for it, again and again, and is slow for everybody else.
+    New deployments come first without their schedules, which follow when all are there. What a schedule costs is the server's
+    time to validate it, several times over; in the request that makes the deployment it takes longer than in one of its own.
 
     Args:
         api: Prefect's API.
-        steps: What to do.
-        flows: The ids of flows that are known, by name.
+        planned: What to do.
         on_change: Hears of each change that was made.
         secrets: What must not be in messages.
 
     Raises:
         ApplyError: Prefect refused changes (all others were made), or can't be reached (the rest was not tried).
     """
-    work = _Work(api, flows)
+    steps = planned.steps
+    work = _Work(api)
     done: list[Change] = []
     refusals: list[str] = []
 
@@ -89,11 +85,10 @@ class _Rest:
 
 
 class _Work:
-    """What has been found out on the way: nothing but the ids of flows."""
+    """The requests of each kind of step."""
 
-    def __init__(self, api: Api, flows: Mapping[str, str]) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
-        self._flows = dict(flows)
 
     async def do(self, step: Step) -> _Rest | None:
         """Make a change, but for what it returns."""
@@ -117,10 +112,8 @@ class _Work:
         await self._create_schedule(rest.deployment, rest.schedule)
 
     async def _create(self, step: CreateDeployment) -> _Rest | None:
-        if step.flow not in self._flows:
-            self._flows[step.flow] = (await self._api.request("POST", "/flows/", {"name": step.flow}))["id"]
-        body = {**step.body, "flow_id": self._flows[step.flow]}
-        created = await self._api.request("POST", "/deployments/", body)
+        flow_id = step.flow_id or (await self._api.request("POST", "/flows/", {"name": step.flow}))["id"]
+        created = await self._api.request("POST", "/deployments/", {**step.body, "flow_id": flow_id})
         return _Rest(created["id"], step.schedule) if step.schedule else None
 
     async def _change_schedule(self, deployment: str, step: ScheduleStep) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pulpo.apply.prefect.scope import Scope
     from pulpo.apply.prefect.state import LiveDeployment, Observed
     from pulpo.compile.deployment import Deployment, WorkPool
 
@@ -31,45 +32,32 @@ if TYPE_CHECKING:
 _NOT_IN_NAMES = "/%&<>#?"
 
 
-def plan(
-    desired: Sequence[Deployment],
-    observed: Observed,
-    *,
-    project: str,
-    environment: str | None,
-    root: Path,
-    only: str | None = None,
-    secrets: frozenset[str] = frozenset(),
-) -> Steps:
+def plan(desired: Sequence[Deployment], observed: Observed, scope: Scope) -> Steps:
     """What has to be done so that Prefect has the desired deployments, and no others of the project in this environment.
 
     Args:
         desired: All deployments of the manifest.
         observed: What is in Prefect.
-        project: The project's name.
-        environment: The environment's name.
-        root: Where the project lies, for workers that are told no other place.
-        only: The flow whose deployment alone is looked at; nothing is deleted then.
-        secrets: What must not be shown.
+        scope: Whose deployments they are.
 
     Raises:
         ApplyError: Prefect can't have a name, a deployment's full name is taken by somebody else's, a work pool of that name has
             another type, or the plan would delete all deployments because none is desired.
     """
-    wanted = sorted((d for d in desired if only in (None, d.flow)), key=lambda d: d.full_name)
+    wanted = sorted((d for d in desired if scope.only in (None, d.flow)), key=lambda d: d.full_name)
     live = {d.full_name: d for d in observed.deployments}
-    ours = {name: d for name, d in live.items() if is_ours(d.tags, project, environment)}
-    _refuse(wanted, live, ours, observed, project, environment)
+    ours = {name: d for name, d in live.items() if is_ours(d.tags, scope.project, scope.environment)}
+    _refuse(wanted, live, ours, observed, scope)
     steps: list[Step] = list(_pools(wanted, observed))
     notes: list[Note] = []
     for deployment in wanted:
         if deployment.full_name not in ours:
-            steps.append(_create(deployment, root))
+            steps.append(_create(deployment, observed.flows.get(deployment.flow), scope.root))
         else:
-            found, told = _update(deployment, ours[deployment.full_name], root, secrets)
+            found, told = _update(deployment, ours[deployment.full_name], scope)
             steps += found
             notes += told
-    if only is None:
+    if scope.only is None:
         steps += _prune({d.full_name for d in wanted}, ours)
     return Steps(tuple(steps), tuple(notes))
 
@@ -79,8 +67,7 @@ def _refuse(
     live: dict[str, LiveDeployment],
     ours: dict[str, LiveDeployment],
     observed: Observed,
-    project: str,
-    environment: str | None,
+    scope: Scope,
 ) -> None:
     odd = sorted({name for d in wanted for name in (d.name, d.work_pool.name) if _is_odd(name)})
     if odd:
@@ -90,7 +77,7 @@ def _refuse(
         )
     taken = [d.full_name for d in wanted if d.full_name in live and d.full_name not in ours]
     if taken:
-        whose = project_tag(project) + (f" and pulpo.environment={environment}" if environment else " alone")
+        whose = project_tag(scope.project) + (f" and pulpo.environment={scope.environment}" if scope.environment else " alone")
         raise ApplyError(
             f"Prefect has deployments of these names that are not this project's: {', '.join(taken)}",
             hint=f"delete or rename them there, or rename the project; its own are tagged {whose}",
@@ -121,7 +108,7 @@ def _pools(wanted: Sequence[Deployment], observed: Observed) -> Iterator[CreateP
             yield CreatePool(Change(f"work_pool:{name}", Action.CREATE, "not in Prefect"), pool)
 
 
-def _create(deployment: Deployment, root: Path) -> CreateDeployment:
+def _create(deployment: Deployment, flow_id: str | None, root: Path) -> CreateDeployment:
     fields = wanted_fields(deployment, root)
     # Prefect has a default of its own for what is not said.
     body: dict[str, Any] = {"name": deployment.name, **{key: value for key, value in fields.items() if value is not None}}
@@ -129,15 +116,14 @@ def _create(deployment: Deployment, root: Path) -> CreateDeployment:
     return CreateDeployment(
         Change(_address(deployment), Action.CREATE, "not in Prefect"),
         deployment.flow,
+        flow_id,
         body,
         CreateSchedule(schedule_body(schedule, active=not schedule.paused)) if schedule else None,
     )
 
 
-def _update(
-    deployment: Deployment, live: LiveDeployment, root: Path, secrets: frozenset[str]
-) -> tuple[list[UpdateDeployment], list[Note]]:
-    wanted = wanted_fields(deployment, root)
+def _update(deployment: Deployment, live: LiveDeployment, scope: Scope) -> tuple[list[UpdateDeployment], list[Note]]:
+    wanted = wanted_fields(deployment, scope.root)
     different = {name: list(differing(live.fields.get(name), wanted[name], name)) for name in FIELDS}
     body = {name: wanted[name] for name in FIELDS if different[name]}
     schedules, changed, told = plan_schedules(deployment.schedule, live.schedules)
@@ -153,8 +139,8 @@ def _update(
     if not body.keys().isdisjoint({"work_pool_name", "work_queue_name", "job_variables"}):
         # Prefect judges the three together, and takes those that are not said for empty.
         body |= {name: wanted[name] for name in ("work_pool_name", "work_queue_name", "job_variables")}
-    cause, drift = _cause(deployment, live, leaves, secrets)
-    diffs = field_diffs(leaves, drift=drift, secrets=secrets)
+    cause, drift = _cause(deployment, live, leaves, scope.secrets)
+    diffs = field_diffs(leaves, drift=drift, secrets=scope.secrets)
     change = Change(_address(deployment), Action.UPDATE, cause, diffs, drift=drift)
     return [UpdateDeployment(change, live.id, body, schedules)], notes
 

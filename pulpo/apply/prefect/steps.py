@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pulpo.apply.change import Plan
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,6 +53,8 @@ class CreateDeployment:
 
     change: Change
     flow: str
+    #: The flow's id; None where Prefect does not know it yet.
+    flow_id: str | None
     body: Mapping[str, Any]
     schedule: CreateSchedule | None
 
@@ -82,3 +86,8 @@ class Steps:
 
     steps: tuple[Step, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        """The changes, in this order, for people."""
+        return Plan(tuple(step.change for step in self.steps), self.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,11 +14,13 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
 
 from pulpo.errors import RunError
+from pulpo.manifest.flow import FlowSpec
 from pulpo.run.board import Live
 from pulpo.run.call import Caller, Calling, forget_cancellation
 from pulpo.run.failure import describe
 from pulpo.run.inline import carry_out
 from pulpo.run.prefect.plans import Planned, planned
+from pulpo.run.prefect.tagged import tagged
 from pulpo.run.prefect.task_runners import enter_flow
 from pulpo.run.prefect.tasks import TaskCaller, show
 from pulpo.run.prefect.text import Text, being_read, read
@@ -67,7 +69,7 @@ async def _outermost(members: Sequence[Member]) -> State[Any]:
         steps: list[PrefectSteps] = []
 
         def make(*args: Any, **kwargs: Any) -> Steps:
-            steps.append(PrefectSteps(*args, **kwargs, members=members, text=text))
+            steps.append(PrefectSteps(*args, **kwargs, members=members, text=text, flows=this.compiler.manifest.flows))
             return steps[0]
 
         await _carry_out(this, make)
@@ -93,11 +95,14 @@ def _begun() -> None:
 class PrefectSteps(Steps):
     """The steps of one run. It starts none by itself: the body of the flow that a step is in waits for its turn."""
 
-    def __init__(self, *args: Any, run: str, members: Sequence[Member], text: Text, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, run: str, members: Sequence[Member], text: Text, flows: Mapping[str, FlowSpec], **kwargs: Any
+    ) -> None:
         super().__init__(*args, run=run, **kwargs)
         self.run_id = run
         self._members = members
         self._text = text
+        self._flows = flows
         #: Set when a step may begin, will not run, or the run breaks off.
         self._turns = {name: asyncio.Event() for name in self.board.lives}
         #: The task runs of steps that completed, by operation; of a mapped one, the last.
@@ -204,10 +209,12 @@ class PrefectSteps(Steps):
         A server on SQLite refuses the second of two that start at once, and Prefect's client tries again after two seconds.
         """
         named: Any = flow.with_options(flow_run_name=flow.name, validate_parameters=False)
+        said = self._flows.get(flow.name)
         await self._starting.acquire()
         _STARTING.set(self._starting)
         try:
-            state: State[Any] = await named(**member.values, return_state=True)
+            with tagged((said.tags or ()) if said is not None else ()):
+                state: State[Any] = await named(**member.values, return_state=True)
         except asyncio.CancelledError:
             if self._ending.is_set():
                 raise

@@ -12,8 +12,9 @@ from typing import Any
 from prefect import Flow
 from prefect import State as PrefectState
 
-from pulpo.compile.artifacts import ORCHESTRATION, artifacts, write
+from pulpo.compile.artifacts import artifacts, write
 from pulpo.compile.codegen import PrefectCodeGenerator
+from pulpo.compile.deployment import ORCHESTRATION
 from pulpo.compile.flow import FlowDefinition
 from pulpo.compile.identifiers import parameter_names
 from pulpo.compile.orchestration import OrchestrationCompiler
@@ -32,10 +33,11 @@ from pulpo.run.prefect.tagged import tagged
 from pulpo.run.prefect.task_runners import check
 from pulpo.run.prefect.text import home_of
 from pulpo.run.record import RunRecord, State
+from pulpo.settings import chosen_ports
 from pulpo.store.base import Store
 
 #: The package that generated modules import each other from.
-TOP = "run_cache"
+PACKAGE = ORCHESTRATION.replace("/", ".")
 
 
 class PrefectEngine:
@@ -75,7 +77,7 @@ class PrefectEngine:
         Raises:
             UsageError: Also where the text can't be written or imported.
         """
-        with connected(self._manifest):
+        with connected(self._manifest, ports=chosen_ports(self._cache), running=True):
             return await self._execute(
                 flow, Asked(parameters or {}, inputs or {}), store, on_event, models=models, selection=selection, resume=resume
             )
@@ -151,8 +153,9 @@ def _flow(entrypoint: str) -> Flow[..., Any]:
         UsageError: It can't be imported.
     """
     file, _, function = entrypoint.partition(":")
-    for loaded in [module for module in sys.modules if module == TOP or module.startswith(f"{TOP}.")]:
+    top = PACKAGE.partition(".")[0]
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == top]:
         del sys.modules[loaded]
     importlib.invalidate_caches()
-    found: Flow[..., Any] = resolve(f"{TOP}.{ORCHESTRATION}.{file.removesuffix('.py')}:{function}")
+    found: Flow[..., Any] = resolve(f"{PACKAGE}.{file.removesuffix('.py')}:{function}")
     return found

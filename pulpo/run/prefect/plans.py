@@ -15,6 +15,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
+from pulpo.compile.deployment import ORCHESTRATION
 from pulpo.compile.flow import REQUIRED, FlowDefinition
 from pulpo.compile.identifiers import parameter_names
 from pulpo.compile.literals import py
@@ -70,7 +71,8 @@ async def planned(flow: Flow[..., Any], parameters: Mapping[str, object], text: 
         return
     project = Project(root_of(flow.fn.__code__.co_filename), environment=os.environ.get("PULPO_ENV") or None)
     with rare_collections():
-        manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment)
+        kept = project.cache / "lock.json"
+        manifest, document = load(project.lock_path, file=project.lock_shown, environment=project.environment, kept=kept)
         compiler = OrchestrationCompiler(manifest)
         check(flow.name, text, compiler)
         definition = compiler.flow(flow.name)
@@ -110,7 +112,7 @@ def _check_parameters(flow: Flow[..., Any], definition: FlowDefinition) -> None:
     for name in sorted({*declared, *written}):
         if name not in declared or name not in written or py(declared[name]) != py(written[name]):
             raise UsageError(
-                f"the text of the flow {flow.name} in run_cache/orchestration is older than the lock: its parameter {name}",
+                f"the text of the flow {flow.name} in {ORCHESTRATION} is older than the lock: its parameter {name}",
                 hint="run `pulpo compile`",
             )
 

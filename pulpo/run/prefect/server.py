@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
@@ -21,6 +23,7 @@ from prefect.settings import (
 )
 
 from pulpo.errors import UsageError
+from pulpo.manifest.addresses import host_address
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.references import resolve
 
@@ -30,28 +33,65 @@ if TYPE_CHECKING:
 #: The service of the manifest that is Prefect's server.
 SERVICE = "prefect"
 _VARIABLE = "PREFECT_API_URL"
+_STARTED: Final = "`pulpo prefect start` starts the project's own"
+#: Seconds in which a server of this machine takes a connection.
+_MOMENT: Final = 0.5
 _WHERE_SET = f"set {_VARIABLE}, `services.{SERVICE}.uri` in the lock, or a profile of Prefect's"
 
 
 @contextlib.contextmanager
 def connected(
-    manifest: Manifest, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None
+    manifest: Manifest,
+    environ: Mapping[str, str] = os.environ,
+    locate: Locate = lambda _: None,
+    *,
+    ports: Mapping[str, int] = MappingProxyType({}),
+    running: bool = False,
 ) -> Iterator[str | None]:
     """Within it Prefect's clients talk to the project's server; yields `configured()`.
 
-    That is what the variable PREFECT_API_URL says, else the manifest's `services.prefect.uri`, else Prefect's own settings.
+    That is what the variable PREFECT_API_URL says, else the manifest's `services.prefect.uri`, else where that service listens
+    if the project runs it, else Prefect's own settings.
+
+    Args:
+        manifest: As the environment has it that is worked in.
+        environ: The environment variables.
+        locate: Knows the places of paths in the manifest, for problems.
+        ports: Those that were chosen for services whose port is `auto` (`Project.chosen_ports`).
+        running: Whether the server that the project runs itself counts only while something listens there.
 
     Raises:
         UsageError: The service's URI is no address of a server.
         DiagnosticsError: A variable is not set that the URI refers to.
     """
-    service = manifest.services.get(SERVICE)
-    if environ.get(_VARIABLE) or service is None or service.uri is None:
+    found = None if environ.get(_VARIABLE) else _uri(manifest, environ, locate, ports, running=running)
+    if found is None:
         yield configured()  # Prefect reads the variable and its profiles itself
         return
-    resolved = resolve({"services": {SERVICE: {"uri": service.uri}}}, environ, locate)
-    with temporary_settings(_settings(resolved.data["services"][SERVICE]["uri"])):
+    with temporary_settings(_settings(found)):
         yield configured()
+
+
+def _uri(
+    manifest: Manifest, environ: Mapping[str, str], locate: Locate, ports: Mapping[str, int], *, running: bool
+) -> str | None:
+    service = manifest.services.get(SERVICE)
+    if service is not None and service.uri is not None:
+        resolved = resolve({"services": {SERVICE: {"uri": service.uri}}}, environ, locate)
+        return str(resolved.data["services"][SERVICE]["uri"])
+    address = host_address(manifest, SERVICE, ports)
+    if address is None or (running and not _listens(address)):
+        return None
+    host, port = address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, _MOMENT).close()
+    except OSError:
+        return False
+    return True
 
 
 def configured() -> str | None:
@@ -74,7 +114,7 @@ def required(url: str | None) -> str:
         UsageError: It found none.
     """
     if not url:
-        raise UsageError("no Prefect server is configured", hint=f"{_WHERE_SET}; `prefect server start` starts one")
+        raise UsageError("no Prefect server is configured", hint=f"{_STARTED}; or {_WHERE_SET}")
     return url
 
 
@@ -142,7 +182,7 @@ def explained(url: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise UsageError(f"the Prefect server does not answer in time: {url}", hint="is it overloaded? try again") from error
     except httpx.HTTPError as error:
-        hint = f"is it running? `prefect server start` starts one; {_WHERE_SET}"
+        hint = f"is it running? {_STARTED}; or {_WHERE_SET}"
         raise UsageError(
             f"the Prefect server at {url} can't be reached: {str(error) or type(error).__name__}", hint=hint
         ) from error
@@ -156,14 +196,16 @@ def _refused(url: str, response: httpx.Response) -> UsageError:
     if code == httpx.codes.NOT_FOUND and response.request.url.path.endswith("/admin/version"):
         return UsageError(f"what answers is no Prefect server: {url}", hint="its API's address ends in /api")
     return UsageError(
-        f"the Prefect server at {url} refused {response.request.method} {response.request.url.path}: {code}{_detail(response)}"
+        f"the Prefect server at {url} refused {response.request.method} {response.request.url.path}: {code}: {detail(response)}"
     )
 
 
-def _detail(response: httpx.Response) -> str:
-    """What the server says about it, if it does."""
+def detail(response: httpx.Response) -> str:
+    """What the server says about a request that it refused; what the status means where it says nothing."""
     try:
-        detail = response.json().get("detail") or response.json().get("exception_message")
-    except (ValueError, AttributeError):
-        return ""
-    return f": {detail}" if detail else ""
+        said = response.json()
+    except ValueError:
+        return response.reason_phrase
+    if isinstance(said, dict):
+        said = said.get("exception_detail") or said.get("detail") or said.get("exception_message")
+    return str(said or response.reason_phrase)

@@ -11,6 +11,7 @@ from prefect import Flow
 from prefect.task_runners import TaskRunner
 
 from pulpo.compile.codegen import order_only
+from pulpo.compile.deployment import ORCHESTRATION
 from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.compile.orchestration import OrchestrationCompiler
 from pulpo.compile.task_runner import task_runner_of
@@ -80,7 +81,7 @@ def check(flow: str, text: Text, compiler: OrchestrationCompiler) -> None:
     if differences:
         more = f"; and {len(differences) - 1} more" if len(differences) > 1 else ""
         raise UsageError(
-            f"the text of the flow {flow} in run_cache/orchestration is older than the lock: {differences[0]}{more}",
+            f"the text of the flow {flow} in {ORCHESTRATION} is older than the lock: {differences[0]}{more}",
             hint="run `pulpo compile`",
         )
 

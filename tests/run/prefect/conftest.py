@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.prefect_server import Shell
+from tests.properties.programs import locked
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -26,8 +27,7 @@ def project(tmp_path, write, prefect):
     def _project(text: str) -> Shell:
         write("shop.py", text)
         write("pyproject.toml", '[tool.pulpo]\nname = "shop"\nmodules = ["shop"]\n')
-        shell = Shell(tmp_path, prefect)
-        shell("lock")
-        return shell
+        locked(tmp_path)
+        return Shell(tmp_path, prefect)
 
     return _project

@@ -10,34 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.prefect_server import rows
+from tests.run.prefect.models import MODELS
 
-FAULTS = """
-    import asyncio
-    import time
-
-    from pydantic import BaseModel
-
-    from pulpo import datamodel, operation
-
-    @datamodel(key="n")
-    class A(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class B(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class C(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class D(BaseModel):
-        n: int
-
-    class Settings(BaseModel):
-        factor: int = 1
-
+FAULTS = (
+    MODELS
+    + """
     tries = {}
 
     @operation("make.many")
@@ -94,6 +71,7 @@ FAULTS = """
     async def end(cs: list[C], b: B) -> None:
         print("end", len(cs))
 """
+)
 
 
 def answer(run: dict) -> dict:
@@ -157,22 +135,9 @@ def test_a_part_of_a_flow_runs_as_it_does_inline(project):
     both(shell, "map.some", "--input", "A=@a.json")
 
 
-OVERLAP = """
-    import asyncio
-    import time
-
-    from pydantic import BaseModel
-
-    from pulpo import datamodel, operation
-
-    @datamodel(key="n")
-    class A(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class B(BaseModel):
-        n: int
-
+OVERLAP = (
+    MODELS
+    + """
     @operation("scraping.fast")
     async def fast() -> A:
         return A(n=1)
@@ -186,6 +151,7 @@ OVERLAP = """
         await asyncio.sleep(0.1)
         return B(n=a.n)
 """
+)
 
 
 def test_a_step_starts_before_the_flow_of_its_producer_ends(project):
@@ -194,30 +160,16 @@ def test_a_step_starts_before_the_flow_of_its_producer_ends(project):
     assert steps["parsing.clean"]["finished"] < steps["scraping.slow"]["finished"]
 
 
-STOPPED = """
-    import asyncio
-    import os
-    import pathlib
-
-    from pydantic import BaseModel
-
-    from pulpo import datamodel, operation
-
-    @datamodel(key="n")
-    class A(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class B(BaseModel):
-        n: int
-
+STOPPED = (
+    MODELS
+    + """
     @datamodel()
     class Seen(BaseModel):
         n: int
 
     @operation("first.make")
     def make() -> list[A]:
-        with pathlib.Path("made.txt").open("a") as file:
+        with Path("made.txt").open("a") as file:
             file.write("made\\n")
         return [A(n=i) for i in range(4)]
 
@@ -228,10 +180,11 @@ STOPPED = """
     @operation("second.use")
     async def use(a: A, seen: list[Seen]) -> B:
         if os.environ.get("STOP") and a.n:
-            pathlib.Path("there.txt").touch()
+            Path("there.txt").touch()
             await asyncio.sleep(60)
         return B(n=a.n)
 """
+)
 
 
 def stopped(shell, number: int, *command: str) -> tuple[int, str]:
@@ -245,6 +198,7 @@ def stopped(shell, number: int, *command: str) -> tuple[int, str]:
             time.sleep(0.05)
         while "first.see" not in {s["operation"] for s in shell.latest()["steps"] if s["state"] == "completed"}:
             assert time.monotonic() < deadline
+            time.sleep(0.05)
         process.send_signal(number)
         _, err = process.communicate(timeout=20)
     finally:
@@ -278,7 +232,7 @@ def test_an_interrupted_run_is_recorded_as_cancelled(project, number):
 
 
 def test_a_generated_file_runs_by_itself(jobs):
-    jobs("compile")
+    jobs.compile()
     jobs.python(jobs.script("pipeline_flow"))
     run = jobs.latest()
     assert (run["engine"], run["state"], len(run["steps"])) == ("prefect", "completed", 5)
@@ -292,7 +246,7 @@ def test_a_server_that_is_not_there_is_said_so(jobs):
 
 
 def test_text_older_than_the_lock_runs_nothing(jobs):
-    jobs("compile")
+    jobs.compile()
     lock = jobs.directory / "pulpo.lock.yaml"
     lock.write_text(lock.read_text().replace("from: [scraping.stepstone.fetch]", "from: [scraping.linkedin.fetch]", 1))
     _, err = jobs.python(jobs.script("scraping_flow"), code=1)
@@ -301,7 +255,7 @@ def test_text_older_than_the_lock_runs_nothing(jobs):
 
 
 def test_text_with_another_default_than_the_lock_has_runs_nothing(jobs):
-    jobs("compile")
+    jobs.compile()
     lock = jobs.directory / "pulpo.lock.yaml"
     assert "default: python" in lock.read_text()
     lock.write_text(lock.read_text().replace("default: python", "default: rust"))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.prefect_server import migrate
+
 GUARD = """
 import os
 import sys
@@ -42,6 +44,8 @@ def watched(jobs, tmp_path):
     """Runs a command of the project on a terminal, as somebody's first with Prefect; gives what it says, and what left."""
     guard = tmp_path / "guard"
     guard.mkdir()
+    (tmp_path / "home").mkdir()
+    migrate(tmp_path / "home")
     (guard / "sitecustomize.py").write_text(GUARD)
     off = ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_API_URL", "CI", "GITHUB_ACTIONS")
     jobs.environment = {name: value for name, value in jobs.environment.items() if name not in off}
@@ -64,7 +68,7 @@ def test_the_hook_sees_what_prefect_sends_by_itself(watched):
 
 @pytest.mark.parametrize("how", ["script", "engine"])
 def test_a_run_tells_nobody_but_its_server(jobs, watched, how):
-    jobs("compile")
+    jobs.compile()
     script = str(Path(jobs.script("pipeline_flow")))
     command = (script,) if how == "script" else ("-m", "pulpo", "run", "pipeline", "--engine", "prefect")
     out, seen = watched(*command)

@@ -13,42 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.run.prefect.models import MODELS
 from tests.run.prefect.test_prefect_engine import both
 
 #: Each operation leaves the id of the process that it ran in.
-HEAD = """
-    import asyncio
-    import os
-    import time
-    from pathlib import Path
-
-    from pydantic import BaseModel
-
-    from pulpo import datamodel, operation
-
-    @datamodel(key="n")
-    class A(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class B(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class C(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class D(BaseModel):
-        n: int
-
-    @datamodel(key="n")
-    class E(BaseModel):
-        n: int
-
-    class Settings(BaseModel):
-        factor: int = 1
-
+HEAD = f"""{MODELS}
     def here(name):
         Path("seen", name).mkdir(parents=True, exist_ok=True)
         Path("seen", name, str(os.getpid())).touch()
@@ -102,6 +71,8 @@ WORK = f"""{HEAD}
     def end(cs: list[C]) -> None:
         here("end")
 """
+#: One process is enough for what is not about several.
+ONE = "task_runner: dask, task_runner_options: {cluster_kwargs: {n_workers: 1, threads_per_worker: 2}}"
 CLUSTER = "task_runner: dask, task_runner_options: {cluster_kwargs: {n_workers: 2, threads_per_worker: 2}}"
 
 
@@ -143,7 +114,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_made_up_for(project):
             os.kill(os.getpid(), 9)
         return B(n=a.n)
     """)
-    say(shell, f"{{use: {{{CLUSTER}}}}}")
+    say(shell, f"{{use: {{{ONE}}}}}")
     _, prefect = both_but_killed(shell)
     assert [(s["operation"], s["state"], s["attempts"]) for s in prefect["steps"]] == [
         ("make.many", "completed", 1), ("use.each", "completed", 1)

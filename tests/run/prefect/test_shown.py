@@ -9,7 +9,10 @@ import urllib.request
 import pytest
 
 from tests.prefect_server import prefect_server
-from tests.run.prefect.test_scaling import CLUSTER, HEAD, say
+from tests.run.prefect.test_scaling import HEAD, ONE, say
+
+#: One process starts the server, and not each that has one of the tests.
+pytestmark = pytest.mark.xdist_group("prefect with services")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def test_task_runs_on_a_cluster_hang_under_their_own_flow_run(project):
     def use(a: A) -> B:
         return B(n=a.n)
     """)
-    say(shell, f"{{pipeline: {{{CLUSTER}}}}}")
+    say(shell, f"{{pipeline: {{{ONE}}}}}")
     run = shell.run("pipeline", "--engine", "prefect")
     made, *used = shown(shell, run["id"], 3)
     assert (made[0], made[1]["name"]) == ("make.deep", "make.deep.many")
@@ -110,14 +113,14 @@ def test_a_flows_tags_are_on_its_flow_run_alone(project):
     def many() -> list[A]:
         return [A(n=1)]
     """)
-    say(shell, "{make: {tags: [nightly, slow]}}")
+    say(shell, "{make: {tags: [nightly, slow]}, make.deep: {tags: [deep]}}")
     run = shell.run("make", "--engine", "prefect")
     (root,) = ask(shell, "flow_runs", flow_runs={"name": {"any_": [run["id"]]}})
     assert sorted(root["tags"]) == ["nightly", "slow"]
     ((_, made),) = shown(shell, run["id"], 1)
     assert made["tags"] == ["text"]
     (deep,) = ask(shell, "flow_runs", flow_runs={"start_time": {"after_": root["start_time"]}, "name": {"any_": ["make.deep"]}})
-    assert deep["tags"] == []
+    assert deep["tags"] == ["deep"]
 
 
 def test_prefect_is_told_what_a_step_waited_for(project):

@@ -18,6 +18,9 @@ import pytest
 
 from tests.prefect_server import Shell, rows
 
+#: One process starts the worker, and not each that has one of the tests.
+pytestmark = pytest.mark.xdist_group("prefect worker")
+
 SHOP = """
     import asyncio
     from pathlib import Path
