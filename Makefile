@@ -16,7 +16,7 @@ help: ## this list
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[api,beanie,dask,prefect]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[api,beanie,dask,docker,prefect]" --group dev
 	@touch $@
 
 $(NODE): tests/node/package-lock.json
@@ -27,7 +27,7 @@ demo: $(READY) ## run the flights pipeline over real data, from nothing
 	$(BIN)/pulpo --project examples/flights run pipeline
 
 test: $(READY) $(NODE) ## all tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: format lint types imports schema pages spell ## everything but the tests
 

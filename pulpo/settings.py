@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 from pulpo.errors import UsageError
 
 LOCK_NAME = "pulpo.lock.yaml"
+#: Where the embedded store is, relative to the project.
+STORE_PATH_VARIABLE = "PULPO_STORE_PATH"
 
 
 class NoProjectError(UsageError):
@@ -51,8 +55,23 @@ class Project:
 
     @property
     def store_path(self) -> Path:
-        """The embedded store's file."""
-        return self.cache / "store.db"
+        """The embedded store's file: what PULPO_STORE_PATH names, as in containers, else one in `run_cache`."""
+        named = os.environ.get(STORE_PATH_VARIABLE)
+        return self.root / named if named else self.cache / "store.db"
+
+    @property
+    def chosen_ports(self) -> dict[str, int]:
+        """The ports of this machine that were chosen for services whose port is `auto` (`pulpo.manifest.addresses`)."""
+        return chosen_ports(self.cache)
+
+
+def chosen_ports(cache: Path) -> dict[str, int]:
+    """As `Project.chosen_ports`, of the project's `run_cache`; empty where none was chosen yet."""
+    try:
+        data = json.loads((cache / "services" / "ports.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {name: port for name, port in data.items() if isinstance(port, int)} if isinstance(data, dict) else {}
 
 
 def find_project(directory: Path | None = None, *, upwards: bool = False) -> Project:

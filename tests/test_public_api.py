@@ -53,6 +53,9 @@ def test_the_names_asked_for_have_their_methods():
             "schema",
             "prefect_deploy",
             "prefect_run",
+            *("up", "down", "status", "logs", "build", "clean"),
+            *(f"{service}_{verb}" for service in ("prefect", "api", "db") for verb in ("start", "stop", "restart", "logs")),
+            *("prefect_worker", "api_serve", "db_init"),
         ),
     }.items():
         assert [method for method in methods if not callable(getattr(cls, method, None))] == []

@@ -76,6 +76,9 @@ class Settings(BaseModel):
     access_log: bool = True
     #: Runs that go on at the same time in the API's process.
     runs: int = Field(default=8, ge=1)
+    #: Whether others than this machine may reach it although no token is asked for: only for a container whose port is published
+    #: on a loopback address, for in it the API has to listen on all of them.
+    open: bool = False
 
     @property
     def loopback(self) -> bool:
@@ -99,7 +102,7 @@ class Settings(BaseModel):
         Raises:
             UsageError: That is so.
         """
-        if not self.loopback and not self.has_token:
+        if not self.loopback and not self.has_token and not self.open:
             raise UsageError(
                 f"without a token the API listens on this machine alone, not on: {self.host}",
                 hint=f"set {PREFIX}TOKEN (may read and write), {PREFIX}READ_TOKEN (may read), or both",

@@ -14,17 +14,14 @@ if TYPE_CHECKING:
     from pulpo.apply.change import Change
     from pulpo.cli.deploying import DeployResult, FlowRunResult
     from pulpo.codes.pages import Page
-    from pulpo.compile.artifacts import Changes
-    from pulpo.compile.codegen import PrefectCodeGenerator
     from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
     from pulpo.graph.render import GraphFormat
     from pulpo.lock.explain import Ownership
     from pulpo.lock.git_merge import Merge
     from pulpo.lock.update import LockResult
-    from pulpo.manifest.model import EnvironmentSpec, Manifest, ModelSpec, OperationSpec
+    from pulpo.manifest.model import EnvironmentSpec, ModelSpec, OperationSpec
     from pulpo.manifest.service import ServiceSpec
-    from pulpo.manifest.yaml_read import Document
     from pulpo.run.logs import LoggedLine
     from pulpo.run.prefect.deployed import Line
     from pulpo.run.record import RunRecord
@@ -134,48 +131,26 @@ class CLI(ApiAndStore):
         except DiagnosticsError as error:  # of the data flow, which knows paths but no places
             raise DiagnosticsError([d.located(document.locate) for d in error.diagnostics]) from error
 
-    def compile(self, *, check: bool = False) -> Changes:
-        """Make the Prefect flows of the lock in `run_cache/orchestration`, unless `check`; returns the files that differed.
-
-        Raises:
-            DiagnosticsError: The lock has problems.
-            UsageError: A file that `compile` did not make is in the way, or nothing can be written.
-        """
-        from pulpo.compile.artifacts import artifacts, write
-
-        _, _, generator = self._generator()
-        return write(self.project.cache, artifacts(generator, environment=self.project.environment), check=check)
-
-    def _generator(self) -> tuple[Manifest, Document, PrefectCodeGenerator]:
-        """The lock, if it has no errors, and what makes Prefect code of it."""
-        from pulpo.compile.codegen import PrefectCodeGenerator
-        from pulpo.diagnostics import errors
-        from pulpo.errors import DiagnosticsError
-        from pulpo.lock.check import check_manifest
-
-        manifest, document = self._lock()
-        if found := errors(check_manifest(manifest)):
-            raise DiagnosticsError([d.located(document.locate) for d in found])
-        return manifest, document, PrefectCodeGenerator(manifest)
-
     def prefect_deploy(
         self, flow: str | None = None, *, check: bool = False, on_change: Callable[[Change], None] = lambda _: None
     ) -> DeployResult:
         """Make the flows as `compile` does, and their deployments on the Prefect server, or that of one flow, as the lock says.
 
+        They run where the project is: in this directory, or where services are containers in that of its image.
         With `check` nothing is changed, and no file written. `on_change` is told of each change when it is made.
 
         Raises:
             DiagnosticsError: The lock has problems, or variables are not set that it refers to.
             UsageError: There is no such flow, no server, or it can't be used.
         """
-        from pulpo.cli.deploying import deploy_flows
+        from pulpo.cli.deploying import CONTAINER_ROOT, deploy_flows
         from pulpo.compile.artifacts import artifacts, write
 
         manifest, document, generator = self._generator()
         if not check:
             write(self.project.cache, artifacts(generator, environment=self.project.environment))
-        return deploy_flows(self.project, manifest, document, generator, flow, check=check, on_change=on_change)
+        root = CONTAINER_ROOT if self._chosen_mode(manifest) == "docker" else None
+        return deploy_flows(self.project, manifest, document, generator, flow, root=root, check=check, on_change=on_change)
 
     def prefect_run(
         self,

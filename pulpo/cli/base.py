@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pulpo.apply.services.mode import ChosenMode
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
@@ -15,10 +18,13 @@ if TYPE_CHECKING:
 class OfProject:
     """Commands on one project."""
 
-    def __init__(self, project: str | Path | None = None, *, environment: str | None = None) -> None:
+    def __init__(
+        self, project: str | Path | None = None, *, environment: str | None = None, mode: Literal["local", "docker"] | None = None
+    ) -> None:
         """The project in the directory `project`, else the one of the file that makes the object.
 
         With an `environment` all commands but `lock` work on the manifest as that has it; the command line's `--env` goes first.
+        `mode` is how services run, before PULPO_MODE and the lock; the command line's `--mode` goes first.
         """
         from pulpo.declare.registry import caller
 
@@ -27,6 +33,9 @@ class OfProject:
         self._is_main = project is None
         self._project: Project | None = None
         self.environment = environment
+        self.mode: str | None = mode
+        #: Told how services run, and who said so, by each command that has to know it.
+        self.on_mode: Callable[[ChosenMode], None] = lambda _: None
 
     @property
     def project(self) -> Project:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pulpo.cli.running import importing_prefect
 from pulpo.errors import UsageError
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from pulpo.run.prefect.deployed import Line
     from pulpo.run.start import Parameters
     from pulpo.settings import Project
+
+
+#: The project's directory in its image.
+CONTAINER_ROOT: Final = Path("/project")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +74,44 @@ def deploy_flows(
     generator: PrefectCodeGenerator,
     flow: str | None = None,
     *,
+    root: Path | None = None,
     check: bool = False,
     on_change: Callable[[Change], None] = lambda _: None,
 ) -> DeployResult:
-    """Bring the deployments of a project in line with its manifest, or that of one flow; see `CLI.prefect_deploy`."""
+    """Bring the deployments of a project in line with its manifest, or that of one flow; see `CLI.prefect_deploy`.
+
+    `root` is the project's directory where its runs are made, unless that is the one of this machine.
+    """
     if flow is not None:
         _require_flow(generator, flow)
     desired, secrets = _desired(manifest, document, generator, flow, project.environment)
     with importing_prefect():
-        from pulpo.apply.prefect import deploy
+        from pulpo.apply.prefect import Scope, deploy
         from pulpo.run.prefect import deployed, server
+
+    scope = Scope(manifest.project.name, project.environment, root or project.root, flow, secrets)
 
     async def work(url: str) -> DeployResult:
         async with server.client(url) as client:
-            applied = await deploy(
-                desired, project=manifest.project.name, environment=project.environment, root=project.root,
-                only=flow, check=check, on_change=on_change, secrets=secrets,
-            )  # fmt: skip
+            plan = await deploy(desired, scope, check=check, on_change=on_change)
             pools = [d.work_pool.name for d in desired if flow in (None, d.flow)]
             idle = () if check else await deployed.idle(client, pools)
-            return DeployResult(url, applied.plan, applied.done, tuple(idle))
+            return DeployResult(url, plan, () if check else plan.changes, tuple(idle))
 
-    with server.connected(manifest, os.environ, document.locate) as url:
+    with server.connected(manifest, os.environ, document.locate, ports=project.chosen_ports) as url:
         return asyncio.run(work(server.required(url)))
+
+
+def serve_worker(project: Project, manifest: Manifest, document: Document, *, say: Callable[[str], None]) -> None:
+    """Run a worker in this process until a signal ends it; see `CLI.prefect_worker`."""
+    if project.environment:
+        os.environ["PULPO_ENV"] = project.environment  # the flow runs are processes of their own
+    # What the flow runs say is this process's log.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
+    with importing_prefect():
+        from pulpo.run.prefect import worker
+
+    worker.serve_worker(project, manifest, locate=document.locate, say=say)
 
 
 def _desired(
@@ -155,5 +175,5 @@ def run_deployed(
             run = await deployed.watch(client, run, on_line)
             return replace(result, state=run.state.name if run.state else None, message=run.state.message if run.state else None)
 
-    with server.connected(manifest, os.environ, document.locate) as url:
+    with server.connected(manifest, os.environ, document.locate, ports=project.chosen_ports) as url:
         return asyncio.run(work(server.required(url)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pulpo.cli.output import Output
 
 _GLOBAL_FLAGS = ("-q", "--quiet", "-v", "--verbose", "--no-color")
-_GLOBAL_VALUES = ("--project", "--env")
+_GLOBAL_VALUES = ("--project", "--env", "--mode")
 
 
 def run_command_line(arguments: Sequence[str], cli: CLI | None) -> int:  # noqa: PLR0911 - one for each kind of end

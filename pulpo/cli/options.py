@@ -19,3 +19,9 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option(help="How it is printed.")]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is said from now on.")]
+TailOption = Annotated[int | None, typer.Option(metavar="N", min=0, help="The last lines alone, so many.", show_default=False)]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Lines since 30s, 10m, 2h or 1d ago, or since 2026-05-01T12:00.", show_default=False),
+]

@@ -53,12 +53,16 @@ class Output:
         """What the command was asked for, as JSON on stdout."""
         self.data(as_json(value))
 
-    def table(self, rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
-        """A table on stdout, columns as wide as their longest cell."""
+    def json_line(self, value: object) -> None:
+        """One of many values, as JSON on a line of its own on stdout."""
+        self.data(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+
+    def table(self, rows: Sequence[Sequence[str]], header: Sequence[str], styles: Sequence[Sequence[str]] | None = None) -> None:
+        """A table on stdout, columns as wide as their longest cell; `styles` are those of each row."""
         widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-        for row in [header, *rows]:
+        for row, style in zip([header, *rows], [("bold",), *(styles or [()] * len(rows))], strict=True):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            self.data(self.style(line, "bold", stream=sys.stdout) if row is header else line)
+            self.data(self.style(line, *style, stream=sys.stdout))
 
     def talk(self, text: str, *styles: str) -> None:
         """What happens, on stderr; nothing with `-q`, and no harm where nobody can listen."""

@@ -4,51 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulpo.cli.base import OfProject
+from pulpo.cli.singles import PrefectAndDatabase
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pulpo.apply.services.status import ServiceLine
     from pulpo.cli.databases import Imported, Locked, Prepared, Progress
-    from pulpo.cli.serving import ApiState
-    from pulpo.services.logs import LogLine
+    from pulpo.cli.single import StartedService
     from pulpo.store.transfer import Copied
 
 
-class ApiAndStore(OfProject):
+class ApiAndStore(PrefectAndDatabase):
     """`pulpo api` and `pulpo db`."""
 
     def api_start(
         self, *, host: str | None = None, port: str | int | None = None, on_start: Callable[[], None] = lambda: None
-    ) -> ApiState:
+    ) -> StartedService:
         """Start the API in the background unless it runs, and wait until it is ready; it lives on when this process ends.
 
         `on_start` is told when it is started, and so is waited for.
 
         Raises:
-            DiagnosticsError: The lock has problems, or variables are not set that its service `api` refers to.
+            DiagnosticsError: The lock has problems, or variables are not set that its services `api` and `db` refer to.
             UsageError: Its packages are not installed, its settings make no sense, or its port is taken.
             ServiceError: It ended, or was not ready in time.
         """
-        from pulpo.cli.serving import start_api
-
-        return start_api(self.project, *self._lock(), host=host, port=port, on_start=on_start)
+        return self._start_api(host, port, on_start)
 
     def api_stop(self) -> bool:
         """Stop the API; what it listened on is free then. False where it did not run."""
-        from pulpo.cli.serving import stop_api
-
-        return stop_api(self.project)
+        return self._stop("api")
 
     def api_restart(
         self, *, host: str | None = None, port: str | int | None = None, on_start: Callable[[], None] = lambda: None
-    ) -> ApiState:
+    ) -> StartedService:
         """Stop the API if it runs, and start it, as `api_start` does; one that can't start as asked is not stopped."""
-        from pulpo.cli.serving import start_api
-
-        return start_api(self.project, *self._lock(), host=host, port=port, on_start=on_start, restart=True)
+        return self._start_api(host, port, on_start, restart=True)
 
     def api_serve(
         self, *, host: str | None = None, port: str | int | None = None, on_listen: Callable[[str], None] = lambda _: None
@@ -63,11 +57,20 @@ class ApiAndStore(OfProject):
 
         serve_api(self.project, *self._lock(), host=host, port=port, on_listen=on_listen)
 
-    def api_logs(self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False) -> Iterator[LogLine]:
+    def api_logs(
+        self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
+    ) -> Iterator[ServiceLine]:
         """The lines of the API's log, oldest first: the last `tail` of those since a time; with `follow` new ones, for ever."""
-        from pulpo.cli.serving import api_logs
+        return self._manager("api").logs("api", tail=tail, since=since, follow=follow)
 
-        return api_logs(self.project, tail=tail, since=since, follow=follow)
+    def _start_api(
+        self, host: str | None, port: str | int | None, on_start: Callable[[], None], *, restart: bool = False
+    ) -> StartedService:
+        from pulpo.cli.serving import start_api
+
+        manifest, document = self._lock()
+        mode = self._chosen_mode(manifest)
+        return start_api(self.project, manifest, document, mode=mode, host=host, port=port, on_start=on_start, restart=restart)
 
     def db_init(self) -> tuple[Prepared, ...]:
         """Make the collections and indexes of the lock that the store lacks; says of each collection what was made.

@@ -1,4 +1,4 @@
-"""The API of a project as a local service: started, stopped and read by commands, without importing what it is made of."""
+"""The API of a project as a service: started and served by commands, without importing what it is made of."""
 
 from __future__ import annotations
 
@@ -6,43 +6,27 @@ import datetime as dt
 import importlib.util
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
     from pulpo.api.settings import Settings
+    from pulpo.apply.services.mode import Mode
+    from pulpo.cli.single import StartedService
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
-    from pulpo.services.local import LocalServices
-    from pulpo.services.logs import LogLine
-    from pulpo.services.spec import LocalService
-    from pulpo.services.state import ServiceState
     from pulpo.settings import Project
 
 NAME: Final = "api"
 _PACKAGES: Final = ("fastapi", "uvicorn", "prometheus_client")
-#: Seconds that the API has to be ready in, and those it takes to record the end of its runs.
-_READY, _ENDING = 60, 15
+#: The settings that say where it listens, and those that let only some in.
+_WHERE: Final = ("PULPO_API_HOST", "PULPO_API_PORT")
+_TOKENS: Final = ("PULPO_API_TOKEN", "PULPO_API_READ_TOKEN")
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-@dataclass(frozen=True, slots=True)
-class ApiState:
-    """The API that runs in the background."""
-
-    url: str
-    #: Its process.
-    pid: int | None
-    started: dt.datetime
-    #: Whether this call started it; else it ran already.
-    new: bool
-    #: Whether its settings are not those that it would be started with now.
-    differs: bool = False
 
 
 def start_api(
@@ -50,38 +34,40 @@ def start_api(
     manifest: Manifest,
     document: Document,
     *,
+    mode: Mode,
     host: str | None = None,
     port: str | int | None = None,
     on_start: Callable[[], None] = lambda: None,
     restart: bool = False,
-) -> ApiState:
-    """Start the API unless it runs, and wait until it is ready; with `restart` what runs is stopped before.
+) -> StartedService:
+    """Start the API and what it needs unless it runs, and wait until it is ready; with `restart` what runs is stopped before.
+
+    What keeps it from starting is found before anything is started or stopped, as `serve_api` finds it.
 
     Raises:
-        UsageError: Its packages are not installed, its settings make no sense, or its port is taken.
+        UsageError: Its packages are not installed, its settings or those of the store make no sense, or its port is taken.
+        DiagnosticsError: Variables are not set that its services `api` and `db` refer to.
         ServiceError: It ended, or was not ready in time; the message has the last lines of its log.
     """
     from pulpo.api.settings import ANOTHER_PORT
+    from pulpo.cli.single import manager_of, start, with_service
     from pulpo.services.ports import PortTakenError
 
-    service = _service(project, manifest, document, host, port)
-    if restart:
-        services(project).stop(NAME)
+    manifest = with_service(manifest, NAME)
+    options = {variable: str(value) for variable, value in zip(_WHERE, (host, port), strict=True) if value is not None}
+    if mode == "local":
+        check_installed()
+        settings = _settings(manifest, document, host, port)
+        settings.check_address()
+        _check_store(project, manifest, document)
+        manifest = _listening(manifest, settings)
+    elif options:
+        raise UsageError("the lock says where the API of a container is reached", hint=f"write services.{NAME}.ports")
+    manager = manager_of(project, manifest, document, mode)
     try:
-        started = services(project).start(service, on_start=lambda _: on_start())
+        return start(manager, NAME, on_start=on_start, restart=restart, environment=options)
     except PortTakenError as error:
         raise PortTakenError(error.address, error.holder, hint=ANOTHER_PORT) from error
-    return _told(started.state, new=started.new, differs=started.differs)
-
-
-def stop_api(project: Project) -> bool:
-    """Stop the API, its runs recorded as cancelled and its port free; False where it did not run.
-
-    Raises:
-        ServiceError: Its port is still taken.
-    """
-    before = services(project).stop(NAME)
-    return before is not None and not before.status.over
 
 
 def serve_api(
@@ -101,19 +87,12 @@ def serve_api(
     serve(project, manifest, document, settings, _port(project, settings), on_listen=on_listen)
 
 
-def api_logs(
-    project: Project, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
-) -> Iterator[LogLine]:
-    """The lines of the API's log, oldest first; with `follow` each new one as well, for ever."""
-    found = services(project)
-    return found.follow(NAME, tail=tail, since=since) if follow else iter(found.logs(NAME, tail=tail, since=since))
-
-
-def services(project: Project) -> LocalServices:
-    """The local services of a project."""
-    from pulpo.services.local import LocalServices
-
-    return LocalServices(project.cache)
+def as_told(manifest: Manifest, document: Document) -> Manifest:
+    """The manifest with the API where its settings have it, if this process was given one, or its `environment` says one."""
+    service = manifest.services.get(NAME)
+    if service is None or not any(os.environ.get(v) or v in (service.environment or {}) for v in _WHERE):
+        return manifest
+    return _listening(manifest, _settings(manifest, document, None, None))
 
 
 def since_text(text: str, now: dt.datetime) -> dt.datetime:
@@ -139,27 +118,36 @@ def check_installed() -> None:
             raise UsageError(f"the API needs a package that is not installed: {name}", hint="pip install 'pulpocore[api]'")
 
 
-def _service(project: Project, manifest: Manifest, document: Document, host: str | None, port: str | int | None) -> LocalService:
-    from pulpo.api.settings import reached_at
-    from pulpo.services.probes import HttpProbe
-    from pulpo.services.spec import Address, LocalService
+def _listening(manifest: Manifest, settings: Settings) -> Manifest:
+    """The manifest with the API's address that the settings have."""
+    from pulpo.manifest.addresses import DEFAULT_PORTS
 
-    check_installed()
-    settings = _settings(manifest, document, host, port)
-    settings.check_address()
-    chosen = _port(project, settings)
-    environment = ["--env", project.environment] if project.environment else []
-    return LocalService(
-        NAME,
-        (sys.executable, "-P", "-u", "-m", "pulpo", "-q", "--project", str(project.root), *environment, NAME, "serve"),
-        str(project.root),
-        environment={**_environment(manifest, document), **settings.variables(chosen)},
-        probe=HttpProbe(reached_at(settings.host), chosen, "/health/ready"),
-        addresses=(Address(settings.host, chosen),),
-        restart="always",
-        ready_timeout=_READY,
-        grace=settings.grace + _ENDING,
+    service = manifest.services[NAME]
+    address = _address(settings.host)
+    shown = f"[{address}]" if ":" in address else address
+    tokens = {v: f"${{{v}}}" for v in _TOKENS if os.environ.get(v)}
+    changed = service.model_copy(
+        update={
+            "ports": [f"{shown}:{settings.port}:{DEFAULT_PORTS[NAME]}", *(service.ports or ())[1:]],
+            "environment": {**(service.environment or {}), **tokens},
+        }
     )
+    return manifest.model_copy(update={"services": {**manifest.services, NAME: changed}})
+
+
+def _address(host: str) -> str:
+    """The IP address that a host's name means."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0])
+    except OSError as error:
+        raise UsageError(f"nothing can listen on {host}: {error.strerror}") from error
+
+
+def _check_store(project: Project, manifest: Manifest, document: Document) -> None:
+    """Raise what opening the store would, as far as that can be seen without opening it."""
+    from pulpo.store.open import project_store
+
+    project_store(project, manifest, locate=document.locate)
 
 
 def _settings(manifest: Manifest, document: Document, host: str | None, port: str | int | None) -> Settings:
@@ -191,22 +179,15 @@ def _resolved(manifest: Manifest, document: Document, field: str) -> Any:
 
 
 def _port(project: Project, settings: Settings) -> int:
+    from pulpo.services.local import LocalServices
     from pulpo.services.ports import remembered
 
     if settings.port != "auto":
         return settings.port
-    found = services(project)
+    found = LocalServices(project.cache)
 
     def runs() -> bool:
         state = found.state(NAME)
         return state is not None and not state.status.over
 
     return remembered(found.ports_path, NAME, settings.host, holds=runs)
-
-
-def _told(state: ServiceState, *, new: bool, differs: bool) -> ApiState:
-    from pulpo.api.settings import reached_at, url
-
-    host, _, port = state.addresses[0].rpartition(":")
-    started = dt.datetime.fromtimestamp(state.started or 0, dt.UTC)
-    return ApiState(url(reached_at(host), int(port)), state.pid, started, new, differs)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulpo.cli.commands import api, check, db, explain, graph, lock, merge, prefect, run, runs, schema, show
+from pulpo.cli.commands import api, check, db, explain, graph, lock, merge, prefect, run, runs, schema, show, stack
 from pulpo.cli.commands import compile as compile_command
 from pulpo.cli.output import Output
 
 if TYPE_CHECKING:
     from pulpo.cli.app import CLI
+
+
+class ModeName(StrEnum):
+    """How services run."""
+
+    LOCAL = "local"
+    DOCKER = "docker"
 
 
 @dataclass(slots=True)
@@ -23,6 +31,7 @@ class State:
     cli_or_none: CLI | None
     output: Output = field(default_factory=Output)
     environment: str | None = None
+    mode: str | None = None
 
     @property
     def cli(self) -> CLI:
@@ -34,6 +43,9 @@ class State:
             self.cli_or_none = CLI(find_project().root)
         if self.environment is not None:
             self.cli_or_none.environment = self.environment
+        if self.mode is not None:
+            self.cli_or_none.mode = self.mode
+        self.cli_or_none.on_mode = lambda chosen: self.output.talk(f"mode: {chosen}")
         return self.cli_or_none
 
     @property
@@ -53,7 +65,7 @@ def build() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for module in (lock, check, compile_command, explain, graph, show, run, runs, db, prefect, api, schema, merge):
+    for module in (lock, check, compile_command, explain, graph, show, run, runs, stack, db, prefect, api, schema, merge):
         module.register(app)
     return typer.main.get_command(app)
 
@@ -80,6 +92,12 @@ def _options(
             show_default=False,
         ),
     ] = None,
+    mode: Annotated[
+        ModeName | None,
+        typer.Option(
+            help="How services run: as processes of this machine, or as containers (also: PULPO_MODE).", show_default=False
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only data, problems and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (also: NO_COLOR=1).")] = False,
@@ -88,6 +106,7 @@ def _options(
     state: Any = context.obj
     state.output = Output(quiet=quiet, verbose=verbose, no_color=no_color, base=lambda: state.shown_from)
     state.environment = env
+    state.mode = mode
     if project is not None:
         from pulpo.cli.app import CLI
         from pulpo.settings import find_project

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pulpo.compile.codegen import HEADER
-from pulpo.compile.deployment import deployments
+from pulpo.compile.containers import CONTAINER_FILES, DOCKERIGNORE, container_files
+from pulpo.compile.deployment import ORCHESTRATION, deployments
+from pulpo.compile.dockerfile import dockerignore
 from pulpo.compile.prefect_yaml import prefect_yaml
+from pulpo.compile.topology import topology
 from pulpo.errors import UsageError
 from pulpo.graph.render import mermaid
 
@@ -20,8 +24,8 @@ if TYPE_CHECKING:
     from pulpo.compile.codegen import PrefectCodeGenerator
 
 
-#: In the project's `run_cache`.
-ORCHESTRATION = "orchestration"
+#: The directory of the flows, in `run_cache`.
+_FLOWS = PurePosixPath(ORCHESTRATION).name
 #: What Prefect's own command line reads.
 PREFECT_YAML = "prefect.yaml"
 #: The beginning of HEADER, in all that this or an earlier `pulpo compile` made.
@@ -29,20 +33,23 @@ _MARK = "Made by `pulpo compile`"
 #: Where in a file the mark is looked for.
 _TOP = 4096
 _IGNORE = ".gitignore"
+#: In each directory, so that a type checker that is given the project finds each file under the one name that it is imported by.
+_PACKAGE = "__init__.py"
+_PACKAGE_TEXT = '"""What `pulpo compile` made."""\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A file to be made."""
 
-    #: Its name in `run_cache/orchestration`.
+    #: Its path, relative to `run_cache`.
     name: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs from what is there: names of files, sorted."""
+    """What differs from what is there: paths of files relative to `run_cache`, sorted."""
 
     written: tuple[str, ...]
     removed: tuple[str, ...]
@@ -53,21 +60,28 @@ class Changes:
 
 
 def artifacts(generator: PrefectCodeGenerator, *, environment: str | None = None) -> tuple[Artifact, ...]:
-    """All files of a manifest, sorted by name: the flows, their deployments, and the data flow as a Mermaid chart.
+    """All files of a manifest, sorted by path: the flows, their deployments, the data flow as a Mermaid chart, and the services.
 
-    Where there is no flow there is no file of deployments. `environment` is the one that is merged into the manifest, if one.
+    Where there is no flow there is no file of deployments, and where Pulpo runs no service none of containers. `environment` is
+    the one that is merged into the manifest, if one.
+
+    Raises:
+        DiagnosticsError: Services break a rule, or their ports refer to variables that are not set.
     """
-    texts = generator.generate_flows()
+    flows = generator.generate_flows()
     if found := deployments(generator.manifest, generator, environment=environment):
-        texts[PREFECT_YAML] = prefect_yaml(found)
-    texts["graph.mmd"] = f"%% {HEADER}\n{mermaid(generator.compiler.dataflow)}"
+        flows[PREFECT_YAML] = prefect_yaml(found)
+    flows["graph.mmd"] = f"%% {HEADER}\n{mermaid(generator.compiler.dataflow)}"
+    texts = {f"{_FLOWS}/{name}": text for name, text in flows.items()}
+    texts |= container_files(generator.manifest, topology(generator.manifest, environment=environment))
     return tuple(Artifact(name, texts[name]) for name in sorted(texts))
 
 
 def write(cache: Path, wanted: Sequence[Artifact], *, check: bool = False) -> Changes:
-    """Make `cache/orchestration` hold what is wanted, unless `check`; each file is replaced whole, and only if it differs.
+    """Make `cache` hold what is wanted, unless `check`; each file is replaced whole, and only if it differs.
 
-    What an earlier call made and is not wanted any more is removed. Files without the mark are people's: they stay.
+    What an earlier call made and is not wanted any more is removed. Files without the mark are people's: they stay. What is left
+    out of the image is joined with what the project's own `.dockerignore` leaves out.
 
     Returns:
         What differed, whether it was written or not.
@@ -75,34 +89,44 @@ def write(cache: Path, wanted: Sequence[Artifact], *, check: bool = False) -> Ch
     Raises:
         UsageError: A person's file is in the way (nothing is written), or the file system refuses.
     """
-    directory = cache / ORCHESTRATION
     try:
-        changes = _changes(directory, wanted)
+        files = [_with_own(cache, artifact) for artifact in wanted]
+        changes = _changes(cache, files)
         if not check:
-            directory.mkdir(parents=True, exist_ok=True)
+            (cache / _FLOWS).mkdir(parents=True, exist_ok=True)
             if not (cache / _IGNORE).exists():
                 _replace(cache / _IGNORE, "*\n")
-            for artifact in wanted:
+            for package in (cache, cache / _FLOWS):
+                if not (package / _PACKAGE).exists():
+                    _replace(package / _PACKAGE, _PACKAGE_TEXT)
+            for artifact in files:
                 if artifact.name in changes.written:
-                    _replace(directory / artifact.name, artifact.text)
+                    _replace(cache / artifact.name, artifact.text)
             for name in changes.removed:
-                (directory / name).unlink(missing_ok=True)
+                (cache / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"can't be written: {error.strerror}: {error.filename or directory}") from error
+        raise UsageError(f"can't be written: {error.strerror}: {error.filename or cache}") from error
     return changes
 
 
-def _changes(directory: Path, wanted: Sequence[Artifact]) -> Changes:
+def _with_own(cache: Path, artifact: Artifact) -> Artifact:
+    if artifact.name != DOCKERIGNORE:
+        return artifact
+    own = _read(cache.parent / f".{DOCKERIGNORE.rpartition('.')[2]}") or b""
+    return replace(artifact, text=dockerignore(own.decode("utf-8", "replace")))
+
+
+def _changes(cache: Path, wanted: Sequence[Artifact]) -> Changes:
     written = []
     for artifact in wanted:
-        path = directory / artifact.name
+        path = cache / artifact.name
         there = _read(path)
         if there is not None and there != artifact.text.encode():
             _refuse_people(path, there)
         if there != artifact.text.encode():
             written.append(artifact.name)
     names = {artifact.name for artifact in wanted}
-    return Changes(tuple(written), tuple(name for name in _made(directory) if name not in names))
+    return Changes(tuple(written), tuple(name for name in _made(cache) if name not in names))
 
 
 def _read(path: Path) -> bytes | None:
@@ -126,15 +150,16 @@ def _refuse_people(path: Path, there: bytes) -> None:
         )
 
 
-def _made(directory: Path) -> Iterator[str]:
-    """Files that an earlier call made, sorted."""
-    if not directory.is_dir():
-        return
-    for path in sorted(directory.iterdir()):
-        if (path.suffix in (".py", ".mmd") or path.name == PREFECT_YAML) and path.is_file() and not path.is_symlink():
+def _made(cache: Path) -> Iterator[str]:
+    """Files that an earlier call made, sorted by path."""
+    candidates = [cache / name for name in CONTAINER_FILES]
+    if (directory := cache / _FLOWS).is_dir():
+        candidates += [path for path in directory.iterdir() if path.suffix in (".py", ".mmd") or path.name == PREFECT_YAML]
+    for path in sorted(candidates):
+        if path.is_file() and not path.is_symlink():
             with path.open("rb") as stream:
                 if _is_made(stream.read(_TOP)):
-                    yield path.name
+                    yield path.relative_to(cache).as_posix()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -122,7 +122,9 @@ def _stale(difference: Difference, document: Document, code: Lowered) -> Diagnos
     path = difference.path
     if path[-1] == "orphaned":
         return _orphan(str(path[0]), str(path[1])).located(document.locate)
-    if difference.before is MISSING:
+    if difference.before is MISSING and path[0] == "services":
+        message = f"it comes with Pulpo, the lock does not have it: {shown(difference.after)}"
+    elif difference.before is MISSING:
         message = f"the code has it, the lock does not: {shown(difference.after)}"
     elif difference.after is MISSING:
         message = f"the lock has it, the code does not: {shown(difference.before)}"

@@ -10,6 +10,8 @@ from pulpo.diagnostics import Diagnostic, dotted
 from pulpo.lock.check import check_manifest
 from pulpo.manifest.overlay import overlaid
 from pulpo.manifest.rules import setting_problems
+from pulpo.manifest.service_rules import CODES as _OF_SERVICES
+from pulpo.manifest.service_rules import service_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,12 +51,17 @@ class _Environment:
         environment = manifest.environments[self._name]
         self._orders = [("operations", name, "after") for name, spec in (environment.operations or {}).items() if spec.after]
         self._problems: list[Diagnostic] = []
+        docker = environment.project.docker if environment.project else None
         self._rechecked = bool(self._orders or environment.models or environment.flows)
+        self._services_rechecked = bool(self._orders or environment.services or docker)
         if self._orders:
             self._problems = check_manifest(overlay.manifest(manifest))
-        elif self._rechecked:
-            merged = overlay.manifest(manifest)
+            return
+        merged = overlay.manifest(manifest)
+        if self._rechecked:
             self._problems = [*setting_problems(merged), *parameter_problems(merged)]
+        if self._services_rechecked:
+            self._problems += service_problems(merged)
 
     def added(self, found: Sequence[Diagnostic]) -> list[Diagnostic]:
         """What the overlay brings, beyond what was found without it."""
@@ -70,7 +77,9 @@ class _Environment:
         return d.path[:1] != ("environments",) or d.path[1:2] in ((), (self._name,))
 
     def _looked_for(self, d: Diagnostic) -> bool:
-        return bool(self._orders) or (self._rechecked and d.code in _OF_SETTINGS)
+        if self._orders:
+            return True
+        return (self._rechecked and d.code in _OF_SETTINGS) or (self._services_rechecked and d.code in _OF_SERVICES)
 
     def _attributed(self, d: Diagnostic) -> Diagnostic:
         """The problem at the path where the overlay makes it, which its message names where that is another one."""

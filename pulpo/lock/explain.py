@@ -106,11 +106,11 @@ class _Explainer:
         )
 
     def fields(self, path: Path) -> list[Path]:
-        """The path, or those of an entry's fields."""
+        """The path, or those of an entry's fields; an entry without any stands for itself."""
         if len(path) != 2 or path[0] not in (*SETTINGS, "flows", "services"):  # noqa: PLR2004 - a section and a name
             return [path]
         fields = {key: None for tree in (self.document.data, self._code) for key in _at(tree, path, default={})}
-        return [(*path, key) for key, _ in MANIFEST.of(str(path[0])).of(str(path[1])).ordered(fields)]
+        return [(*path, key) for key, _ in MANIFEST.of(str(path[0])).of(str(path[1])).ordered(fields)] or [path]
 
     def ownership(self, path: Path) -> Ownership:
         owner, why = self._owner(path)

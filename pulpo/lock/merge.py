@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pulpo.diagnostics import Diagnostic, Related, Severity, dotted
+from pulpo.lock.built_in import with_built_in
 from pulpo.lock.changes import MISSING, shown
 from pulpo.lock.declared import base_of, sealed, with_base
 from pulpo.lock.former_names import new_names, with_new_names
@@ -107,9 +108,10 @@ def merge(code: Lowered, file: Data, *, project: Data, prefer: Preference | None
     for section, entries in (("models", code.models), ("operations", code.operations)):
         merged.data[section] = {}
         _Section(section, entries, file, prefer, merged).merge(prune=prune)
-    for section in ("flows", "services", "environments"):
+    for section in ("flows", "environments"):
         if section in file:
             merged.data[section] = file[section]
+    merged.data["services"] = with_built_in(file.get("services", {}))
     merged.data |= {key: value for key, value in file.items() if key.startswith("x-")}
     return merged
 

@@ -13,6 +13,7 @@ from pulpo.manifest.flow import DIRECTORY_PATTERN, PREFECT_NAME_PATTERN
 from pulpo.manifest.model import VERSION
 from pulpo.manifest.near_misses import choice_hint, entrypoint_hint, key_hint, model_hint, operation_hint
 from pulpo.manifest.schema import portable, schema
+from pulpo.manifest.service import PAGE_PATTERN
 from pulpo.manifest.spec import COLLECTION_PATTERN
 from pulpo.manifest.value_hints import type_hint
 from pulpo.manifest.yaml_write import flow
@@ -48,12 +49,16 @@ _OFF = {
     "concurrency": "leave it out for as many as there are",
     "ttl": "leave cache out to turn it off",
     "interval": "leave the schedule out to run by hand",
+    "replicas": "write enabled: false for none",
 }
+#: The numbers with an upper bound that are no seconds.
+_PORTS = ("tcp", "port")
 #: What a text has to be that a pattern is for, and a hint.
 _PATTERNS = {
     portable(COLLECTION_PATTERN): ("a collection is letters, digits, _, - and ., and begins with a letter or _", None),
     portable(PREFECT_NAME_PATTERN): ("a name in Prefect is not empty and has none of / % & < > in it", None),
     portable(DIRECTORY_PATTERN): ("must be an absolute path, beginning with /", "say where it is on the worker's machine"),
+    portable(PAGE_PATTERN): ("must be the path of a page, beginning with /", "such as /health: the host is the service itself"),
 }
 _BEGIN = "it begins with version: 1 and project: {name: NAME}; `pulpo lock` makes one from the code"
 #: What jsonschema-rs takes for a number in a path.
@@ -190,7 +195,9 @@ def _value_problem(kind: Any, value: Any, path: Path) -> tuple[str, str | None]:
     if kind.name == "pattern":
         return name_problem(kind.pattern, value)
     if kind.name in _BOUNDS:
-        hint = "it is a number of seconds" if kind.name == "maximum" else _OFF.get(str(key))
+        hint = (
+            ("it is a port" if key in _PORTS else "it is a number of seconds") if kind.name == "maximum" else _OFF.get(str(key))
+        )
         return f"{_BOUNDS[kind.name]} {kind.limit}: {_shown(value)}", hint
     return "must not be empty", None  # minItems and minLength, which are 1 everywhere
 

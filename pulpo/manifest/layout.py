@@ -27,7 +27,7 @@ from pulpo.manifest.model import (
     ProjectOverlay,
     ProjectSpec,
 )
-from pulpo.manifest.service import ServiceSpec
+from pulpo.manifest.service import DockerSpec, ProbeSpec, ResourcesSpec, ServiceSpec
 from pulpo.manifest.spec import Spec
 
 
@@ -105,6 +105,8 @@ _OPERATION = _spec(
 )
 _SCHEDULE = _spec(ScheduleSpec)
 _FLOW = _spec(FlowSpec, block=True, block_if="segments", schedule=_SCHEDULE, segments=_LINES)
+_SERVICE = _spec(ServiceSpec, probe=_spec(ProbeSpec), resources=_spec(ResourcesSpec))
+_DOCKER = _spec(DockerSpec)
 # Each setting, or that there is none, on a line of its own: between the changes of two branches to two entries stands the
 # line of a key, so that Git can merge them.
 _DECLARED = _spec(
@@ -116,21 +118,21 @@ _DECLARED = _spec(
 _OVERLAY = _spec(
     EnvironmentSpec,
     block=True,
-    project=_spec(ProjectOverlay),
+    project=_spec(ProjectOverlay, docker=_DOCKER),
     models=_entries(_spec(ModelSettings)),
     operations=_entries(_spec(OperationSettings, cache=_CACHE)),
     flows=_entries(_spec(FlowSettings, schedule=_SCHEDULE)),
-    services=_entries(_spec(ServiceSpec)),
+    services=_entries(_SERVICE),
 )
 #: The layout of the whole manifest.
 MANIFEST = _spec(
     Manifest,
     block=True,
-    project=_spec(ProjectSpec),
+    project=_spec(ProjectSpec, docker=_DOCKER),
     models=_entries(_MODEL),
     operations=_entries(_OPERATION),
     flows=_entries(_FLOW),
-    services=_entries(_spec(ServiceSpec, block=True)),
+    services=_entries(replace(_SERVICE, block=True)),
     environments=_entries(_OVERLAY),
     declared=_DECLARED,
 )

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from pulpo.manifest.flow import FlowSettings, FlowSpec
-from pulpo.manifest.service import ServiceSpec
+from pulpo.manifest.service import DockerSpec, ServiceSpec
 from pulpo.manifest.spec import (
     CODE,
     COLLECTION_PATTERN,
@@ -55,6 +55,9 @@ class ProjectSpec(Spec):
         default=None,
         description="How services run: `local`, the default, as processes on this machine; `docker`, as containers, by Docker "
         "Compose." + YOURS,
+    )
+    docker: DockerSpec | None = Field(
+        default=None, description="How services run as containers." + YOURS, examples=[{"context": "prod"}]
     )
 
 
@@ -300,6 +303,9 @@ class ProjectOverlay(Spec):
         default=None,
         description="How services run in this environment: `local`, as processes on this machine; `docker`, as containers, by "
         "Docker Compose; as in `project.mode` where unset." + YOURS,
+    )
+    docker: DockerSpec | None = Field(
+        default=None, description="How services run as containers in this environment." + YOURS, examples=[{"context": "prod"}]
     )
 
 

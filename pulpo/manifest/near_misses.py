@@ -22,6 +22,9 @@ _WHERE = {
     "FlowSpec": "flows.NAME",
     "ModelSpec": "models.NAME",
     "ServiceSpec": "services.NAME",
+    "ProbeSpec": "services.NAME.probe",
+    "ResourcesSpec": "services.NAME.resources",
+    "DockerSpec": "project.docker",
     "InputSpec": "operations.NAME.inputs.NAME",
     "ParameterSpec": "operations.NAME.parameters.NAME",
     "ScheduleSpec": "flows.NAME.schedule",
@@ -146,6 +149,28 @@ PEERS: Mapping[str, Mapping[str, str]] = {
         ports="expose",
         command="cmd args entrypoint run",
         volumes="mounts",
+        probe="healthcheck health health_check readiness ready readiness_probe liveness_probe",
+        restart="restart_policy",
+        replicas="scale instances count",
+        grace="stop_grace_period grace_period stop_timeout",
+        resources="limits deploy",
+    )
+    | dict.fromkeys(("cpus", "cpu", "memory", "mem_limit"), "it belongs under resources: resources: {cpus: 1, memory: 512m}")
+    | dict.fromkeys(("disabled", "disable"), "it is called 'enabled' here, the other way round"),
+    "ProbeSpec": _words(
+        http="path url http_get get page",
+        tcp="socket tcp_socket",
+        command="exec cmd test",
+        log="pattern regex ready_log log_line",
+        timeout="start_period seconds",
+    ),
+    "ResourcesSpec": _words(cpus="cpu", memory="mem mem_limit ram"),
+    "DockerSpec": _words(
+        host="url engine docker_host",
+        image="name tag",
+        base_image="base from python",
+        packages="apt debian apt_packages",
+        extras="extra",
     ),
 }
 

@@ -2,8 +2,9 @@
 
 What an environment says is merged into the rest: mappings key by key, while any other value, a list as well, takes the place
 of the one below. What only means something together with a value that the environment changes goes with that: a schedule's
-`cron` with another kind of schedule, a work pool with another type, the options of a task runner with another runner. What came
-from the overlay is known, so that a problem of the merged manifest is shown where it is written.
+`cron` with another kind of schedule, a work pool with another type, the options of a task runner with another runner, a probe
+with another kind of probe, the `uri` of a service with an image, a command or an engine. What came from the overlay is known,
+so that a problem of the merged manifest is shown where it is written.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ _SECTIONS: dict[str, type[Spec]] = {
 _CLOSED = ("models", "operations")
 #: A schedule says when by one of them: one that an overlay gives takes the place of another one below.
 RECURRENCES = ("cron", "interval", "rrule")
+#: Likewise a probe, and a Docker engine.
+PROBES = ("http", "tcp", "command", "log")
+_ENGINES = ("host", "context")
+#: What says that Pulpo runs a service, which is not elsewhere then, whatever is said below.
+_RUNS = ("engine", "image", "command")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,20 @@ def unknown_entries(manifest: Manifest, environment: str) -> Iterator[Diagnostic
                 yield Diagnostic(code, f"{message}: {name}", ("environments", environment, section, name), hint=hint)
 
 
+def _below(below: Mapping[str, Any], said: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a part says below, less what means nothing with what the overlay says."""
+    if path[0] == "flows" and path[1:]:
+        return _still_meant(below, said, path[2:])
+    instead: tuple[str, ...] = ()
+    if path[0] == "services" and path[2:] == ("probe",) and not said.keys().isdisjoint(PROBES):
+        instead = (*PROBES, "port")
+    elif path[0] == "services" and len(path) == 2 and not said.keys().isdisjoint(_RUNS):  # noqa: PLR2004 - a service's own keys
+        instead = ("uri",)
+    elif path == ("project", "docker") and not said.keys().isdisjoint(_ENGINES):
+        instead = _ENGINES
+    return {key: value for key, value in below.items() if key not in instead}
+
+
 def _still_meant(below: Mapping[str, Any], said: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """What a part of a flow says below, less what means nothing with what the overlay says; `path` is from the flow."""
     if path == ("schedule",) and not said.keys().isdisjoint(RECURRENCES):
@@ -151,7 +171,7 @@ def _still_meant(below: Mapping[str, Any], said: Mapping[str, Any], path: Path) 
 def _merged(below: Any, said: Any, path: Path) -> Any:
     if not (isinstance(below, Mapping) and isinstance(said, Mapping)):
         return said
-    merged = _still_meant(below, said, path[2:]) if path[0] == "flows" and path[1:] else dict(below)
+    merged = _below(below, said, path)
     for key, value in said.items():
         merged[key] = _merged(merged[key], value, (*path, key)) if key in merged else value
     return merged

@@ -1,8 +1,8 @@
 """References to environment variables: `${NAME}`, `${NAME:-default}`, and `$$` for a dollar sign, as Docker Compose has them.
 
-They may stand in every text of a service, and in the parameters, work pools and task runners' options of flows, in
-environments as well. A dollar sign before anything but `{` and `$` is one. A variable that is empty counts as unset where there
-is a default. A default is text: it holds neither braces nor another reference.
+They may stand in every text of a service and of `project.docker`, and in the parameters, work pools and task runners' options
+of flows, in environments as well. A dollar sign before anything but `{` and `$` is one. A variable that is empty counts as unset
+where there is a default. A default is text: it holds neither braces nor another reference.
 
 What references stand for may be secret. So it lives in a `Resolved`, which does not show it, and what is printed goes through
 `redact` where it may hold some of it.
@@ -206,14 +206,20 @@ def _changed(data: Mapping[str, Any], change: Callable[[Path, str], str]) -> dic
     for section, keys in (("services", None), ("flows", _OF_FLOWS)):
         if section in data:
             changed[section] = {
-                name: {
-                    key: _referring(value, (section, name, key), change) if _may_refer(key, keys) else value
-                    for key, value in entry.items()
-                }
+                name: _entry(entry, (section, name), keys, change)
                 for name, entry in data[section].items()
                 if isinstance(entry, Mapping)
             }
+    docker = data.get("project", {}).get("docker")
+    if isinstance(docker, Mapping):
+        changed["project"] = {**data["project"], "docker": _entry(docker, ("project", "docker"), None, change)}
     return changed
+
+
+def _entry(
+    entry: Mapping[str, Any], path: Path, keys: frozenset[str] | None, change: Callable[[Path, str], str]
+) -> dict[str, Any]:
+    return {key: _referring(value, (*path, key), change) if _may_refer(key, keys) else value for key, value in entry.items()}
 
 
 def _may_refer(key: str, keys: frozenset[str] | None) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pulpo.diagnostics import Diagnostic, Related
 from pulpo.manifest.held_schema import schema_problem
 from pulpo.manifest.overlay import RECURRENCES, unknown_entries
-from pulpo.manifest.references import malformed_references
+from pulpo.manifest.references import malformed_references, parts
 from pulpo.names import did_you_mean, flows_of, upwards
 
 if TYPE_CHECKING:
@@ -26,8 +26,17 @@ _CREDENTIAL = re.compile(
     rf"(?!(?:\$\{{[A-Za-z_][A-Za-z0-9_]*(?::-)?\}})+@)"
     rf"(?:[^/\s@$]|{_OTHER}|{_REFERENCE})+@"
 )
+#: Names of variables whose values are secret. A key alone may be a cache's, or be public.
+_SECRET = re.compile(
+    r"(?i)(?:PASSWORD|PASSWD|PASSPHRASE|(?:^|_)(?:PASS|TOKEN|SECRET)"
+    r"|(?:^|_)(?:ACCESS|ACCOUNT|API|AUTH|ENCRYPTION|MASTER|PRIVATE|SECRET|SIGNING)_?KEY)$"
+)
+#: Values under such names that are none: nothing, switches, small numbers, placeholders, files, and where a secret is kept.
+_NO_SECRET = re.compile(
+    r"(?is)\s*|true|false|yes|no|on|off|none|null|(?:en|dis)abled|\d{1,5}|[$<[{].*|(?:\.{0,2}|~)/.*|(?:arn:|vault:|[a-z][a-z0-9+.-]*://).*"
+)
 #: The sections that may hold references.
-_REFERRING = {"flows", "services", "environments"}
+_REFERRING = {"project", "flows", "services", "environments"}
 
 
 def rule_problems(manifest: Manifest) -> list[Diagnostic]:
@@ -35,12 +44,20 @@ def rule_problems(manifest: Manifest) -> list[Diagnostic]:
     found = [*setting_problems(manifest), *_schemas(manifest), *_unknown_flows(manifest)]
     for environment in manifest.environments:
         found += unknown_entries(manifest, environment)
-    return [*found, *_references(manifest), *_credentials(manifest)]
+    return [*found, *_services(manifest), *_references(manifest), *_credentials(manifest)]
 
 
 def setting_problems(manifest: Manifest) -> list[Diagnostic]:
     """What is wrong with settings of models and flows, which an environment may change: PLP114, 211, 214, 218, 219 and 222."""
     return [*_fields(manifest), *_collections(manifest), *_schedules(manifest), *_lonely_settings(manifest)]
+
+
+def _services(manifest: Manifest) -> list[Diagnostic]:
+    if not manifest.services and manifest.project.docker is None:
+        return []
+    from pulpo.manifest.service_rules import service_problems
+
+    return service_problems(manifest)
 
 
 def _fields(manifest: Manifest) -> Iterator[Diagnostic]:
@@ -137,20 +154,45 @@ def _has_task_runner(manifest: Manifest, flow: str) -> bool:
 
 def _references(manifest: Manifest) -> Iterator[Diagnostic]:
     """PLP216 for each malformed reference."""
-    if manifest.flows or manifest.services or manifest.environments:
+    if manifest.flows or manifest.services or manifest.environments or manifest.project.docker:
         yield from malformed_references(manifest.model_dump(mode="json", include=_REFERRING, exclude_unset=True, by_alias=True))
 
 
 def _credentials(manifest: Manifest) -> Iterator[Diagnostic]:
-    """PLP215 for each text that looks like a URI with a password in it."""
+    """PLP215 for each text that looks like a URI with a password in it, and for what looks like a secret in an environment."""
+    named = {path: path[-1] for path in _secrets(manifest)} | dict.fromkeys(_uris(manifest), "DB_PASSWORD")
+    for path, name in named.items():
+        yield Diagnostic(
+            "PLP215", "this looks like a credential", path, hint=f"write a reference such as ${{{name}}} in its place"
+        )
+
+
+def _uris(manifest: Manifest) -> Iterator[Path]:
+    """The paths of texts that look like a URI with a password in it."""
     if not _may_hold_credentials(manifest):
         return
     for section in ("models", "operations", "flows", "services", "environments"):
         for name, spec in getattr(manifest, section).items():
-            for path in _texts(spec.data(), (section, name)):
-                yield Diagnostic(
-                    "PLP215", "this looks like a credential", path, hint="write a reference such as ${DB_PASSWORD} in its place"
-                )
+            yield from _texts(spec.data(), (section, name))
+    if manifest.project.docker:
+        yield from _texts(manifest.project.docker.data(), ("project", "docker"))
+
+
+def _secrets(manifest: Manifest) -> Iterator[Path]:
+    """The paths of texts that services are given under the name of a secret."""
+    above: Path
+    overlays = [(("environments", name), overlay.services or {}) for name, overlay in manifest.environments.items()]
+    for above, services in [((), manifest.services), *overlays]:
+        for service, spec in services.items():
+            for name, value in (spec.environment or {}).items():
+                if _SECRET.search(name) and _is_literal(value):
+                    yield (*above, "services", service, "environment", name)
+
+
+def _is_literal(value: str) -> bool:
+    """Whether a secret stands in a text, and not only a reference to it; a default is text as well."""
+    pieces = [part if isinstance(part, str) else part.default for part in parts(value)]
+    return all(piece is not None for piece in pieces) and not _NO_SECRET.fullmatch("".join(filter(None, pieces)))
 
 
 def _may_hold_credentials(manifest: Manifest) -> bool:

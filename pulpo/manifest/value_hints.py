@@ -19,6 +19,8 @@ _SHORT_FORMS: dict[str, dict[type, str]] = {
     "CacheSpec": {int: "ttl", float: "ttl"},
     "ScheduleSpec": {str: "cron", int: "interval", float: "interval"},
     "ServiceSpec": {str: "image"},
+    "ProbeSpec": {str: "http", int: "tcp", list: "command"},
+    "DockerSpec": {str: "image"},
     "WorkPoolSpec": {str: "name"},
     "ParameterSpec": {str: "default", int: "default", float: "default", bool: "default", list: "default"},
     "OperationSpec": {str: "entrypoint"},

@@ -21,7 +21,18 @@ from pulpo.services.logs import LogLine
 from pulpo.services.ports import PortTakenError, holder, is_free, until_free
 from pulpo.services.shim import TAKEN
 from pulpo.services.spec import Address, LocalService
-from pulpo.services.state import ServiceFiles, ServiceState, Status, is_held, read_json, read_state, turn, write_json, write_state
+from pulpo.services.state import (
+    ServiceFiles,
+    ServiceState,
+    Status,
+    how_ended,
+    is_held,
+    read_json,
+    read_state,
+    turn,
+    write_json,
+    write_state,
+)
 
 _EVERY: Final = 0.03
 #: Seconds over the service's own grace until its shim counts as stuck, and until a port that it left is free.
@@ -76,11 +87,23 @@ class LocalServices:
         """How a service is; None where it was never started."""
         return read_state(self._files(name))
 
-    def start(self, service: LocalService, *, on_start: Callable[[ServiceState], None] = lambda _: None) -> Started:
+    def start(
+        self,
+        service: LocalService,
+        *,
+        on_start: Callable[[ServiceState], None] = lambda _: None,
+        wait: bool = True,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Started:
         """Start a service unless it runs, and wait until it is ready; it lives on when this process ends.
 
-        `on_start` is told when its process has been made. An interrupt, or a service that is not ready, ends what this call
-        started and nothing else.
+        An interrupt, or a service that is not ready, ends what this call started and nothing else.
+
+        Args:
+            service: What is to run.
+            on_start: Told when its process has been made.
+            wait: Whether it is waited for; else it counts as started when its process has been made.
+            interrupted: Asked while it is waited for; True is an interrupt, as KeyboardInterrupt is in the main thread.
 
         Raises:
             PortTakenError: Somebody else listens where it would.
@@ -99,7 +122,7 @@ class LocalServices:
         try:
             if new:
                 on_start(state)
-            ready = self._until_ready(files, service, state)
+            ready = self._until_ready(files, service, state, interrupted) if wait else state
         except (KeyboardInterrupt, ServiceError):
             now = read_state(files)
             if new and now and now.id == state.id and not now.status.over:
@@ -107,10 +130,11 @@ class LocalServices:
             raise
         return Started(ready, new, differs=ready.digest != service.digest)
 
-    def stop(self, name: str) -> ServiceState | None:
+    def stop(self, name: str, *, start: str | None = None) -> ServiceState | None:
         """End a service and all that it left behind; returns how it was before, or None where it was never started.
 
-        When it returns, no process of it lives, and where it listened is free. One that does not run is fine.
+        When it returns, no process of it lives, and where it listened is free. One that does not run is fine. With `start`, the
+        id of a start, one that somebody has started anew since is left alone.
 
         Raises:
             ServiceError: A port of it is still taken.
@@ -120,8 +144,8 @@ class LocalServices:
             return None
         with turn(files):
             before = self._settled(files)
-            if before is None:
-                return None
+            if before is None or start not in (None, before.id):
+                return before
             service = LocalService.from_data(read_json(files.spec)["service"])
             if is_held(files.lock):
                 _ask_to_end(files, before, service.grace)
@@ -169,10 +193,14 @@ class LocalServices:
             state = ServiceState(files.name, Status.FAILED, mark, started=began, exit_code=done.returncode)
             raise ServiceError(f"{files.name} can't be kept: its shim ended with {done.returncode}", state, self._last(state))
 
-    def _until_ready(self, files: ServiceFiles, service: LocalService, state: ServiceState) -> ServiceState:
+    def _until_ready(
+        self, files: ServiceFiles, service: LocalService, state: ServiceState, interrupted: Callable[[], bool]
+    ) -> ServiceState:
         asked = state.id
         deadline = time.monotonic() + service.ready_timeout + _SLACK
         while True:
+            if interrupted():
+                raise KeyboardInterrupt
             now = read_state(files)
             if now is None or now.id != asked:
                 raise ServiceError(f"{files.name} was stopped while it started, and started again", state, [])
@@ -233,12 +261,4 @@ def _ended(state: ServiceState) -> str:
         return f"{state.name} did not start: {state.error}"
     if state.exit_code is None:
         return f"{state.name} did not start: what keeps it was killed"
-    how = f"with exit code: {state.exit_code}" if state.exit_code >= 0 else f"by: {_signal(-state.exit_code)}"
-    return f"{state.name} ended before it was ready, {how}"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    return f"{state.name} ended before it was ready, {how_ended(state.exit_code)}"

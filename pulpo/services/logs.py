@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -68,18 +68,45 @@ def follow(path: Path, *, tail: int | None = None, since: dt.datetime | None = N
 
     Looks every so many seconds. The log need not be there yet.
     """
-    lines, end = _read(path, tail, since)
-    yield from lines
-    rest, last = b"", dt.datetime.now(dt.UTC)
-    while True:
-        chunks, end = _newer(path, end)
-        *whole, rest = (rest + chunks).split(b"\n")
-        for raw in whole:
-            line = _parse(raw, last)
-            last = line.time
-            yield line
-        if not whole:
+    yield from (line for _, line in merged({"": path}, tail=tail, since=since, follow=True, every=every))
+
+
+def merged(
+    paths: Mapping[str, Path], *, tail: int | None, since: dt.datetime | None, follow: bool, every: float = 0.2
+) -> Iterator[tuple[str, LogLine]]:
+    """The lines of several logs with the names of the logs, by time: of each what `read` gives; with `follow` it never ends."""
+    tails = {name: _Tail(path) for name, path in paths.items()}
+    begun = [(name, line) for name, found in tails.items() for line in found.begin(tail, since)]
+    yield from sorted(begun, key=lambda pair: pair[1].time)
+    while follow:
+        came = [(name, line) for name, found in tails.items() for line in found.more()]
+        yield from sorted(came, key=lambda pair: pair[1].time)
+        if not came:
             time.sleep(every)
+
+
+class _Tail:
+    """A log that is read to its end, again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._end = _End()
+        self._rest = b""
+        self._last = dt.datetime.now(dt.UTC)
+
+    def begin(self, tail: int | None, since: dt.datetime | None) -> Iterable[LogLine]:
+        lines, self._end = _read(self._path, tail, since)
+        return lines
+
+    def more(self) -> list[LogLine]:
+        """The lines that came since."""
+        chunks, self._end = _newer(self._path, self._end)
+        *whole, self._rest = (self._rest + chunks).split(b"\n")
+        found = []
+        for raw in whole:
+            found.append(line := _parse(raw, self._last))
+            self._last = line.time
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
@@ -145,6 +146,16 @@ def read_state(files: ServiceFiles) -> ServiceState | None:
         return begun if lives else replace(begun, status=Status.DEAD)
     said = replace(said, status=Status(said.status), addresses=tuple(said.addresses))
     return said if lives or said.status.over else replace(said, status=Status.DEAD)
+
+
+def how_ended(exit_code: int) -> str:
+    """As in `with exit code: 3` and `by: SIGKILL`; below 0 it is a signal."""
+    if exit_code >= 0:
+        return f"with exit code: {exit_code}"
+    try:
+        return f"by: {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"by: signal {-exit_code}"
 
 
 def is_held(path: Path) -> bool:

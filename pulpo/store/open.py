@@ -1,4 +1,4 @@
-"""Which store a project has: MongoDB where its manifest names one, else the embedded store."""
+"""Which store a project has: MongoDB where something names one or the project runs one, else the embedded store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pulpo.errors import UsageError
+from pulpo.manifest.addresses import host_address, is_managed
 from pulpo.manifest.references import resolve
 from pulpo.store.base import Store
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The service of the manifest that is the project's database.
 SERVICE: Final = "db"
+#: The environment variable that goes before the manifest.
+VARIABLE: Final = "PULPO_DB_URI"
 #: What speaks to MongoDB where the service does not say it.
 DRIVER: Final = "motor"
 
@@ -25,7 +28,9 @@ DRIVER: Final = "motor"
 def project_store(
     project: Project, manifest: Manifest, *, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None
 ) -> Store:
-    """The store of a project, not opened: what `services.db` says, its references resolved now, else the embedded one.
+    """The store of a project, not opened: what PULPO_DB_URI or `services.db` says, else the embedded one.
+
+    That service's `uri` goes first, its references resolved now; one that the project runs itself is reached where it listens.
 
     Args:
         project: Where the embedded store is.
@@ -35,22 +40,26 @@ def project_store(
 
     Raises:
         DiagnosticsError: A variable is not set that the URI refers to (PLP217).
-        UsageError: As `open_store`; or the service is there, but nothing says where it is reached.
+        UsageError: As `open_store`; or the project runs the database, on a port that is chosen when it is first started.
     """
-    return store_at(project_uri(manifest, environ=environ, locate=locate), project, manifest)
+    return store_at(project_uri(project, manifest, environ=environ, locate=locate), project, manifest)
 
 
-def project_uri(manifest: Manifest, *, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None) -> str | None:
+def project_uri(
+    project: Project, manifest: Manifest, *, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None
+) -> str | None:
     """The URI of a project's store, which may hold a password; None where it is the embedded one. As `project_store`."""
+    if given := environ.get(VARIABLE):
+        return given
     service = manifest.services.get(SERVICE)
-    if service is None:
+    if service is not None and service.uri is not None:
+        return resolved_uri(service.uri, environ=environ, locate=locate)
+    if not is_managed(manifest, SERVICE):
         return None
-    if service.uri is None:
-        raise UsageError(
-            f"nothing says where the database is reached that the lock has: services.{SERVICE}",
-            hint=f"write services.{SERVICE}.uri, such as ${{MONGO_URL}}; without the service the embedded store is used",
-        )
-    return resolved_uri(service.uri, environ=environ, locate=locate)
+    if (address := host_address(manifest, SERVICE, project.chosen_ports)) is None:
+        raise UsageError("the database has no port yet: it was never started", hint=f"pulpo {SERVICE} start")
+    host, port = address
+    return f"mongodb://{f'[{host}]' if ':' in host else host}:{port}/{manifest.project.name}"
 
 
 def resolved_uri(uri: str, *, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None) -> str:

@@ -107,9 +107,9 @@ def test_others_are_listened_to_with_a_token_alone(api):
 
 
 def test_settings_stand_in_the_lock(api, monkeypatch):
-    token = "services:\n  api:\n    ports: ['127.0.0.1:%d:8000']\n    environment: {PULPO_API_TOKEN: '${MY_TOKEN}'}\n"
+    service = "  api:\n    ports: ['127.0.0.1:%d:8000']\n    environment: {PULPO_API_TOKEN: '${MY_TOKEN}'}\n"
     lock = api.directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text() + token % port())
+    lock.write_text(re.sub(r"  api:\n    ports: .*\n", service % port(), lock.read_text()))
     monkeypatch.delenv("PULPO_API_PORT")
     assert "MY_TOKEN" in api("api", "start", code=1).err
     url = api("api", "start", env={"MY_TOKEN": "abc"}).out
@@ -221,7 +221,9 @@ def test_starting_imports_nothing_of_what_it_starts(api):
 def test_nothing_is_left_of_it(api):
     before = {process.pid for process in psutil.process_iter()}
     api("api", "start")
-    ours = {p.pid for p in psutil.process_iter() if p.pid not in before and str(api.directory) in " ".join(p.cmdline())}
+    ours = {
+        p.pid for p in psutil.process_iter() if p.pid not in before and str(api.directory) in " ".join([p.cwd(), *p.cmdline()])
+    }
     assert len(ours) == 2
     api("api", "stop")
     assert not [pid for pid in ours if alive(pid)]

@@ -9,7 +9,10 @@ import pytest
 
 from tests.cli.conftest import Shell
 
-FILES = ["graph.mmd", "parsing_flow.py", "pipeline_flow.py", "prefect.yaml", "scraping_flow.py", "standalones.py"]
+FLOWS = ["graph.mmd", "parsing_flow.py", "pipeline_flow.py", "prefect.yaml", "scraping_flow.py", "standalones.py"]
+CONTAINERS = ["Dockerfile", "Dockerfile.dockerignore", "docker-compose.yml", "docker-stack.yml"]
+#: In `run_cache`.
+FILES = [*CONTAINERS, *(f"orchestration/{name}" for name in FLOWS)]
 
 
 def made(shell: Shell):
@@ -30,26 +33,27 @@ def edit(shell: Shell, old: str, new: str) -> None:
 def test_it_says_what_it_wrote_and_the_second_time_that_nothing_changed(jobs):
     first = jobs("compile")
     assert first.out == ""
-    assert first.err == "".join(f"  {name}\n" for name in FILES) + "run_cache/orchestration: 6 files written\n"
-    before = {name: (made(jobs) / name).stat().st_mtime_ns for name in FILES}
-    assert jobs("compile").err == "run_cache/orchestration: nothing changed\n"
-    assert {name: (made(jobs) / name).stat().st_mtime_ns for name in FILES} == before
-    assert (jobs.directory / "run_cache" / ".gitignore").read_text() == "*\n"
+    assert first.err == "".join(f"  {name}\n" for name in FILES) + "run_cache: 10 files written\n"
+    cache = jobs.directory / "run_cache"
+    before = {name: (cache / name).stat().st_mtime_ns for name in FILES}
+    assert jobs("compile").err == "run_cache: nothing changed\n"
+    assert {name: (cache / name).stat().st_mtime_ns for name in FILES} == before
+    assert (cache / ".gitignore").read_text() == "*\n"
 
 
 def test_only_what_differs_is_written(jobs):
     jobs("compile")
     edit(jobs, "retries: 3", "retries: 4")
-    assert jobs("compile").err == "  scraping_flow.py\nrun_cache/orchestration: 1 file written\n"
+    assert jobs("compile").err == "  orchestration/scraping_flow.py\nrun_cache: 1 file written\n"
     assert "retries=4," in (made(jobs) / "scraping_flow.py").read_text()
 
 
 def test_check_writes_nothing(jobs):
     stale = jobs("compile", "--check", code=1).err
-    assert stale.endswith("run_cache/orchestration is stale: run `pulpo compile`\n")
+    assert stale.endswith("run_cache is stale: run `pulpo compile`\n")
     assert not (jobs.directory / "run_cache").exists()
     jobs("compile")
-    assert jobs("compile", "--check").err == "run_cache/orchestration: nothing changed\n"
+    assert jobs("compile", "--check").err == "run_cache: nothing changed\n"
 
 
 def test_what_is_made_no_more_is_removed_and_what_a_person_made_stays(jobs):
@@ -57,8 +61,8 @@ def test_what_is_made_no_more_is_removed_and_what_a_person_made_stays(jobs):
     (made(jobs) / "old_flow.py").write_text((made(jobs) / "scraping_flow.py").read_text())
     (made(jobs) / "mine.py").write_text("print('mine')\n")
     assert "old_flow.py no longer wanted" in jobs("compile", "--check", code=1).err
-    assert jobs("compile").err == "  old_flow.py removed\nrun_cache/orchestration: 1 file removed\n"
-    assert names(jobs) == sorted([*FILES, "mine.py"])
+    assert jobs("compile").err == "  orchestration/old_flow.py removed\nrun_cache: 1 file removed\n"
+    assert names(jobs) == sorted(["__init__.py", *FLOWS, "mine.py"])
 
 
 def test_a_persons_file_in_the_way_is_an_error_and_nothing_is_written(jobs):
@@ -108,7 +112,18 @@ def test_an_environment_says_otherwise(jobs):
         lock.write("environments:\n  staging:\n    operations:\n      scraping.merge:\n        retries: 7\n")
     jobs("compile")
     assert "retries=7" not in (made(jobs) / "scraping_flow.py").read_text()
-    assert jobs("--env", "staging", "compile").err.startswith("  prefect.yaml\n  scraping_flow.py\n")
+    assert jobs("--env", "staging", "compile").err.startswith(
+        "".join(
+            f"  {name}\n"
+            for name in [
+                "Dockerfile",
+                "docker-compose.yml",
+                "docker-stack.yml",
+                "orchestration/prefect.yaml",
+                "orchestration/scraping_flow.py",
+            ]
+        )
+    )
     assert "retries=7" in (made(jobs) / "scraping_flow.py").read_text()
 
 

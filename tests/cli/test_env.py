@@ -59,7 +59,11 @@ operations:
 flows:
   orders: {schedule: {cron: "0 6 * * *"}}
 services:
+  api: {}
+  db: {}
   kv: {image: "mongo:${VERSION:-8}", ports: ["27017:27017"]}
+  prefect: {}
+  worker: {}
 environments:
   dev:
     operations:
@@ -121,7 +125,7 @@ def test_operations_that_wait_for_each_other_in_an_environment_are_shown_where_i
     cycle = shop_with(shop.directory, LOCK.replace("retry_delay: 0, tags: [slow]", "after: [orders.count]"))
     said = cycle(*command, "--env", "prod", code=1).err
     assert "pulpo.lock.yaml:7:3: error PLP206" in said
-    assert "orders.fetch runs after orders.count (pulpo.lock.yaml:28:41)" in said
+    assert "orders.fetch runs after orders.count (pulpo.lock.yaml:32:41)" in said
 
 
 def test_a_run_goes_by_the_environment(shop):
@@ -298,9 +302,28 @@ def test_services_show_references_and_never_values(shop):
 
 def test_services_as_json(shop):
     data = json.loads(shop("services", "--env", "prod", "--format", "json", env={"DB_PASSWORD": ""}).out)
-    assert [entry["service"] for entry in data] == ["cache", "kv"]
-    assert data[1]["variables"] == {"DB_HOST": "no", "DB_PASSWORD": "yes", "VERSION": "default"}
+    assert [entry["service"] for entry in data] == ["api", "cache", "db", "kv", "prefect", "worker"]
+    kv = next(entry for entry in data if entry["service"] == "kv")
+    assert kv["variables"] == {"DB_HOST": "no", "DB_PASSWORD": "yes", "VERSION": "default"}
+    assert [(entry["kind"], entry["needs"]) for entry in data] == [
+        ("process", []),
+        ("process", []),
+        ("embedded", []),
+        ("elsewhere", []),
+        ("process", []),
+        ("process", ["prefect"]),
+    ]
     assert json.loads(shop("services", "kv", "--format", "json").out)["image"] == "mongo:${VERSION:-8}"
+
+
+def test_services_tell_what_each_is_runs_and_needs(shop):
+    entries = "  worker: {}\n  web: {command: [python, -m, web], ports: ['9000'], depends_on: [api]}\n  old: {image: x, enabled: false}\n"
+    rows = [row.split() for row in changed(shop, "  worker: {}\n", entries)("services").out.splitlines()]
+    assert ["db", "embedded", "-"] in rows
+    assert ["old", "disabled", "x"] in rows
+    assert ["web", "process", "python", "-m", "web", "9000", "api"] in rows
+    assert ["worker", "process", "pulpo", "prefect", "worker", "prefect"] in rows
+    assert ["api", "8000"] in [[row[0], row[-1]] for row in rows]
 
 
 def test_all_variables_that_are_missing_are_told_at_once_where_they_are_used(shop):
@@ -337,7 +360,7 @@ def test_a_lock_without_environments_or_services_says_so(shop):
 def test_every_command_works_as_a_method(shop):
     cli = CLI(shop.directory, environment="prod")
     assert cli.operations()["orders.fetch"].retries == 2
-    assert sorted(cli.services()) == ["cache", "kv"]
+    assert sorted(cli.services()) == ["api", "cache", "db", "kv", "prefect", "worker"]
     assert sorted(cli.environments()) == ["dev", "prod"]
     assert cli.check(code=False) == ()
     assert "-.->" in cli.graph()

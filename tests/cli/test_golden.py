@@ -8,9 +8,12 @@ from tests.cli.conftest import ROOT, Shell
 
 COMMANDS = [
     *("lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
-    *("runs logs", "compile", "schema", "merge", "prefect deploy", "prefect run"),
+    *("runs logs", "compile", "schema", "merge"),
+    *("up", "down", "status", "logs", "build", "clean"),
+    *("prefect", "prefect deploy", "prefect run", "prefect start", "prefect stop", "prefect restart", "prefect logs"),
+    "prefect worker",
     *("api", "api start", "api stop", "api restart", "api logs", "api serve"),
-    *("db", "db init", "db copy", "db export", "db import"),
+    *("db", "db init", "db copy", "db export", "db import", "db start", "db stop", "db restart", "db logs"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 
 import pytest
@@ -190,7 +191,9 @@ def test_a_name_that_prefect_can_not_have(tmp_path, write, prefect, called):
 def test_the_lock_names_the_server_for_the_engine_as_well(shop):
     name = name_of(shop)
     path = shop.directory / "pulpo.lock.yaml"
-    path.write_text(path.read_text() + 'services:\n  prefect: {uri: "${SERVER}"}\n')
+    text = re.sub(r"  prefect:\n    ports: .*\n", '  prefect: {uri: "${SERVER}"}\n', path.read_text())
+    assert "${SERVER}" in text
+    path.write_text(text)
     url = shop.environment["PREFECT_API_URL"]
     elsewhere = Shell(shop.directory, {k: v for k, v in shop.environment.items() if k != "PREFECT_API_URL"})
     _, err = elsewhere("prefect", "deploy", SERVER=url.removesuffix("/api"))

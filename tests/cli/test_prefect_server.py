@@ -55,16 +55,31 @@ def no_server(tmp_path, monkeypatch):
     monkeypatch.setenv("DO_NOT_TRACK", "1")
 
 
-def add(shell: Shell, text: str) -> None:
+def prefect_is(shell: Shell, entry: str) -> None:
+    """Write the service `prefect` anew into the lock."""
     path = shell.directory / "pulpo.lock.yaml"
-    path.write_text(path.read_text() + text)
+    before, after = path.read_text(), '  prefect:\n    ports: ["4200"]\n'
+    assert after in before
+    path.write_text(before.replace(after, f"  prefect: {entry}\n"))
 
 
 @pytest.mark.parametrize("command", [("deploy",), ("run", "scraping")])
 def test_without_a_server_it_says_how_to_name_one(jobs, no_server, command):
+    prefect_is(jobs, "{ports: [auto]}")
     done = jobs("prefect", *command, code=2)
     assert done.out == ""
-    assert done.err.startswith("error: no Prefect server is configured\n  hint: set PREFECT_API_URL")
+    assert done.err.startswith(
+        "error: no Prefect server is configured\n  hint: `pulpo prefect start` starts the project's own; or set "
+    )
+
+
+def test_the_project_s_own_server_that_does_not_run_is_to_be_started(jobs, no_server):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    prefect_is(jobs, f'{{ports: ["{port}:4200"]}}')
+    done = jobs("prefect", "deploy", code=2)
+    assert f"error: the Prefect server at http://127.0.0.1:{port}/api can't be reached: " in done.err
+    assert "hint: is it running? `pulpo prefect start` starts the project's own" in done.err
 
 
 @pytest.mark.parametrize("command", [("deploy",), ("run", "scraping")])
@@ -113,7 +128,7 @@ def test_credentials_that_are_refused(jobs, no_server):
 
 
 def test_the_service_prefect_of_the_lock_names_the_server_and_its_password_is_not_shown(jobs, no_server):
-    add(jobs, 'services:\n  prefect: {uri: "${SERVER_URI}"}\n')
+    prefect_is(jobs, '{uri: "${SERVER_URI}"}')
     with answering(401, "{}") as (url, asked):
         uri = url.removesuffix("/api").replace("://", "://me:ab%20cret@")
         done = jobs("prefect", "deploy", code=2, env={"SERVER_URI": uri})
@@ -130,14 +145,14 @@ def test_a_password_in_the_variable_is_not_shown(jobs, no_server, command):
 
 
 def test_the_variable_goes_before_the_lock(jobs, no_server):
-    add(jobs, "services:\n  prefect: {uri: 'http://127.0.0.1:1/api'}\n")
+    prefect_is(jobs, "{uri: 'http://127.0.0.1:1/api'}")
     with answering(401, "{}") as (url, asked):
         jobs("prefect", "deploy", code=2, env={"PREFECT_API_URL": url})
     assert asked != []
 
 
 def test_a_variable_of_the_service_that_is_not_set_is_told_with_its_place(jobs, no_server):
-    add(jobs, 'services:\n  prefect: {uri: "${SERVER_URI}"}\n')
+    prefect_is(jobs, '{uri: "${SERVER_URI}"}')
     done = jobs("prefect", "deploy", code=1)
     assert "PLP217" in done.err
     assert "pulpo.lock.yaml:" in done.err
@@ -145,7 +160,7 @@ def test_a_variable_of_the_service_that_is_not_set_is_told_with_its_place(jobs, 
 
 @pytest.mark.parametrize("uri", ["127.0.0.1:4200", "http://", "ftp://host/api", "http://[::1/api", "http://host:port"])
 def test_a_service_whose_uri_is_no_address(jobs, no_server, uri):
-    add(jobs, f"services:\n  prefect: {{uri: '{uri}'}}\n")
+    prefect_is(jobs, f"{{uri: '{uri}'}}")
     assert "no address of a Prefect server stands in: services.prefect.uri" in jobs("prefect", "deploy", code=2).err
 
 

@@ -114,8 +114,8 @@ def test_a_cycle_is_found_in_the_code_with_every_operation(jobs):
             'say when, such as cron: "0 6 * * *"',
         ),
         (
-            "declared:",
-            "services:\n  db: {environment: {URI: 'mongodb://root:hunter2@db/x'}}\ndeclared:",
+            "engine: embedded",
+            "environment: {URI: 'mongodb://root:hunter2@db/x'}",
             "PLP215",
             "write a reference such as ${DB_PASSWORD} in its place",
         ),
@@ -149,7 +149,7 @@ def test_a_model_that_is_not_there_is_marked_in_its_entry(jobs):
 
 def test_a_reference_is_no_credential(jobs):
     jobs.lock()
-    jobs.edit("declared:", "services:\n  db: {environment: {URI: 'mongodb://root:${PASSWORD}@db/x'}}\ndeclared:")
+    jobs.edit("engine: embedded", "environment: {URI: 'mongodb://root:${PASSWORD}@db/x'}")
     assert jobs.check() == ()
 
 

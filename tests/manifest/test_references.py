@@ -245,6 +245,47 @@ def test_a_password_in_a_uri_is_refused_and_a_reference_is_not(text, refused, wh
     assert all("hunter" not in str(d) for d in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "refused"),
+    [
+        ("API_TOKEN", "hunter2", True),
+        ("PASSWORD", "correct horse", True),
+        ("PGPASSWORD", "123456", True),
+        ("db_pass", "hunter2", True),
+        ("CLIENT_SECRET", "hunter2/+=", True),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2", True),
+        ("OPENAI_APIKEY", "hunter2", True),
+        ("TLS_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----\nhunter2", True),
+        ("API_TOKEN", "${TOKEN:-hunter2}", True),
+        ("API_TOKEN", "${TOKEN}", False),
+        ("API_TOKEN", "${TOKEN:-}", False),
+        ("API_TOKEN", "Bearer ${TOKEN}", False),
+        ("API_TOKEN", "$TOKEN", False),
+        ("API_TOKEN", "", False),
+        ("KEY", "hunter2", False),
+        ("CACHE_KEY", "abc", False),
+        ("SSH_PUBLIC_KEY", "ssh-ed25519 AAAA", False),
+        ("AWS_ACCESS_KEY_ID", "AKIA", False),
+        ("MAX_TOKENS", "hunter2", False),
+        ("MAX_TOKEN", "4096", False),
+        ("PAD_TOKEN", "[PAD]", False),
+        ("SECRETARY", "ana", False),
+        ("COMPASS", "north", False),
+        ("MYSQL_ALLOW_EMPTY_PASSWORD", "yes", False),
+        ("POSTGRES_PASSWORD_FILE", "hunter2", False),
+        ("API_TOKEN", "/run/secrets/token", False),
+        ("DB_PASSWORD", "op://vault/db/password", False),
+        ("DB_PASSWORD", "redis://:hunter2@host", True),
+    ],
+)
+def test_a_secret_of_a_service_is_a_reference(name, value, refused):
+    service = {"services": {"web": {"environment": {name: value}}}}
+    for data, above in (({**BASE, **service}, ()), ({**BASE, "environments": {"prod": service}}, ("environments", "prod"))):
+        found = [d for d in rule_problems(Manifest.model_validate(data)) if d.code == "PLP215"]
+        assert [d.path for d in found] == [(*above, "services", "web", "environment", name)] * refused
+        assert all("hunter" not in str(d) for d in found)
+
+
 def flows_with(**work_pool):
     return Manifest.model_validate({**BASE, "flows": {"a": {"work_pool": work_pool, "parameters": {"n": "${N:-1}"}}}}).flows
 

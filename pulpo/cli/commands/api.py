@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Final
 
 import typer
 
-from pulpo.cli.options import Format, FormatOption
+from pulpo.cli.commands.single import print_logs, print_started, quietly, talk_stopped
+from pulpo.cli.options import FollowOption, Format, FormatOption, SinceOption, TailOption
 
-if TYPE_CHECKING:
-    from pulpo.cli.output import Output
-    from pulpo.cli.serving import ApiState
-
+_TITLE: Final = "the API"
 HostOption = Annotated[
     str | None,
     typer.Option("--host", help="The address to listen on; others than this machine's need a token.", show_default=False),
@@ -36,16 +31,18 @@ def start(
     port: PortOption = None,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Start the API in the background, and wait until it is ready; its address goes to stdout."""
+    """Start the API, and wait until it is ready.
+
+    And what it needs. It lives on when this command ends. Its address goes to stdout.
+    """
     output = context.obj.output
-    state = context.obj.cli.api_start(host=host, port=port, on_start=lambda: output.talk("starting the API"))
-    _print_state(output, state, format)
+    state = quietly(context).api_start(host=host, port=port, on_start=lambda: output.talk(f"starting {_TITLE}"))
+    print_started(output, _TITLE, state, format, restart="pulpo api restart")
 
 
 def stop(context: typer.Context) -> None:
     """Stop the API; requests have some seconds to end, and runs are recorded as cancelled."""
-    stopped = context.obj.cli.api_stop()
-    context.obj.output.talk("the API is stopped" if stopped else "the API is not running")
+    talk_stopped(context.obj.output, _TITLE, stopped=quietly(context).api_stop())
 
 
 def restart(
@@ -56,44 +53,22 @@ def restart(
 ) -> None:
     """Stop the API if it runs, and start it."""
     output = context.obj.output
-    state = context.obj.cli.api_restart(host=host, port=port, on_start=lambda: output.talk("starting the API"))
-    _print_state(output, state, format)
+    state = quietly(context).api_restart(host=host, port=port, on_start=lambda: output.talk(f"starting {_TITLE}"))
+    print_started(output, _TITLE, state, format, restart="pulpo api restart")
 
 
 def logs(
     context: typer.Context,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what it says from now on.")] = False,
-    tail: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="The last lines alone, so many.", show_default=False)
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Lines since 30s, 10m, 2h or 1d ago, or since 2026-05-01T12:00.", show_default=False),
-    ] = None,
+    follow: FollowOption = False,
+    tail: TailOption = None,
+    since: SinceOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Print what the API said, as it is in run_cache/logs/api.log without the times: a JSON object a line."""
-    from pulpo.cli.serving import since_text
-
-    output = context.obj.output
-    begin = None if since is None else since_text(since, dt.datetime.now(dt.UTC))
-    for line in context.obj.cli.api_logs(tail=tail, since=begin, follow=follow):
-        output.data(line.text + "\n")
-        if follow:
-            sys.stdout.flush()
+    print_logs(context, "api", follow=follow, since=since, tail=tail, format=format)
 
 
 def serve(context: typer.Context, host: HostOption = None, port: PortOption = None) -> None:
     """Serve the API in the foreground until Ctrl-C; the log goes to stdout."""
     output = context.obj.output
     context.obj.cli.api_serve(host=host, port=port, on_listen=lambda url: output.talk(f"the API is at {url}"))
-
-
-def _print_state(output: Output, state: ApiState, format: Format) -> None:  # noqa: A002
-    if format is Format.JSON:
-        output.json({"version": 1, **asdict(state)})
-    else:
-        output.data(state.url)
-    if not state.new:
-        output.talk(f"the API is running since {state.started.astimezone():%Y-%m-%d %H:%M:%S} (process {state.pid})")
-    if state.differs:
-        output.talk("its settings are others by now; it takes them with: pulpo api restart", "yellow")

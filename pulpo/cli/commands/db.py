@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulpo.cli.commands import single
 from pulpo.cli.options import INTERRUPTED, Format, FormatOption
 from pulpo.cli.output import counted
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command()(copy)
     group.command()(export)
     group.command("import")(import_)
+    single.add_to(group, "db", "the database")
     app.add_typer(group, name="db")
 
 

@@ -1,4 +1,4 @@
-"""`pulpo prefect deploy` and `pulpo prefect run`."""
+"""`pulpo prefect`: the server, deployments on it, runs of them, and the worker that makes them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulpo.cli.commands import single
 from pulpo.cli.options import INTERRUPTED, Format, FormatOption
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ _LEVELS = {"error": "red", "critical": "red", "warning": "yellow", "state": "bol
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="Deploy flows to a Prefect server, and run them there.", no_args_is_help=True, rich_markup_mode=None)
-    group.command()(deploy)
-    group.command()(run)
+    group = typer.Typer(help="Prefect's server, the flows on it, and a worker.", no_args_is_help=True, rich_markup_mode=None)
+    single.add_to(group, "prefect", "Prefect's server")
+    for command in (deploy, run, worker):
+        group.command()(command)
     app.add_typer(group, name="prefect")
 
 
@@ -46,7 +48,7 @@ def deploy(
     output = context.obj.output
     as_text = format is Format.TEXT
     try:
-        result = context.obj.cli.prefect_deploy(
+        result = single.quietly(context).prefect_deploy(
             flow, check=check, on_change=partial(_print_change, output) if as_text else lambda _: None
         )
     except KeyboardInterrupt:
@@ -137,6 +139,15 @@ def run(
         output.data(f"{result.name}: {result.state}{f': {result.message}' if result.message else ''}")
     if not result.ok:
         raise typer.Exit(1)
+
+
+def worker(context: typer.Context) -> None:
+    """Run a worker in the foreground until Ctrl-C.
+
+    It takes the runs of this project's deployments; the service `worker` is this command.
+    """
+    output = context.obj.output
+    context.obj.cli.prefect_worker(say=output.talk)
 
 
 def _print_started(output: Output, result: FlowRunResult) -> None:

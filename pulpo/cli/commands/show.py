@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pulpo.compile.flow import FlowDefinition
     from pulpo.errors import UsageError
-    from pulpo.manifest.model import ModelSpec, OperationSpec
+    from pulpo.manifest.model import Manifest, ModelSpec, OperationSpec
 
 Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
 
@@ -64,24 +64,25 @@ def services(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if a variable is not set that has no default.")] = False,
     format: FormatOption = Format.TEXT,  # noqa: A002
 ) -> None:
-    """List the services and the environment variables that they need, or show one.
+    """List the services, what each is and needs, and the environment variables that it refers to, or show one.
 
     References such as ${NAME} are shown as they are written, values of variables never.
     """
     from pulpo.codes.credentials import masked
 
-    found = {n: masked(s.data()) for n, s in sorted(context.obj.cli.services().items())}
+    manifest = context.obj.cli.manifest()
+    found = {n: masked(s.data()) for n, s in sorted(manifest.services.items())}
     if name is not None and name not in found:
         raise _no_such("service", name, found)
     chosen = found if name is None else {name: found[name]}
     if format is Format.JSON:
-        data = [{"service": n, **entry, "variables": _variables({n: entry})} for n, entry in chosen.items()]
+        data = [{"service": n, **e, **_decided(manifest, n), "variables": _variables({n: e})} for n, e in chosen.items()]
         context.obj.output.json(data if name is None else data[0])
     elif name is not None:
         _show_service(context, name, found[name])
     else:
-        rows = [(n, _runs(e), ", ".join(e.get("ports", ())), _states({n: e})) for n, e in found.items()]
-        _show_all(context, rows, ("service", "image, command or URI", "ports", "variables"), format)
+        rows = [(n, *_service_row(e, _decided(manifest, n)), _states({n: e})) for n, e in found.items()]
+        _show_all(context, rows, ("service", "what it is", "image, command or URI", "ports", "needs", "variables"), format)
     if check:
         context.obj.cli.check_variables(*([name] if name else []))
 
@@ -119,9 +120,27 @@ def _states(entries: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} ({words[state]})" for name, state in _variables(entries).items())
 
 
-def _runs(entry: Mapping[str, Any]) -> str:
-    command = " ".join(entry.get("command", ()))
-    return entry.get("uri") or " ".join(filter(None, (entry.get("image"), command))) or "-"
+def _decided(manifest: Manifest, name: str) -> dict[str, Any]:
+    """What follows from a service's entry, and from those of others; the references in it as they are written."""
+    from pulpo.codes.credentials import masked
+    from pulpo.compile.topology import command_of, image_of
+    from pulpo.manifest.addresses import DEFAULT_PORTS, kind_of
+    from pulpo.manifest.needs import needs_of
+
+    spec = manifest.services[name]
+    kind = "disabled" if spec.enabled is False else kind_of(name, spec)
+    if kind in ("embedded", "elsewhere"):
+        return {"kind": kind, "needs": []}
+    ports = spec.ports or ([str(DEFAULT_PORTS[name])] if name in DEFAULT_PORTS else [])
+    runs = {"image": image_of(name, spec), "command": list(command_of(name, spec) or ())}
+    said = {key: value for key, value in runs.items() if value}
+    return {"kind": kind, **masked(said), "ports": ports, "needs": list(needs_of(manifest).get(name, ()))}
+
+
+def _service_row(entry: Mapping[str, Any], decided: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    runs = " ".join(filter(None, (decided.get("image"), " ".join(decided.get("command", ())))))
+    where = entry.get("uri") if decided["kind"] == "elsewhere" else runs
+    return decided["kind"], where or "-", ", ".join(decided.get("ports", ())), ", ".join(decided["needs"])
 
 
 def _changes(overlay: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,196 @@
+"""What the engine has of a stack, and what that means: containers by label, their state in the words of all services."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pulpo.apply.services.status import State
+
+if TYPE_CHECKING:
+    from pulpo.apply.services.engine import Engine
+    from pulpo.compile.topology import ServiceDefinition
+
+PROJECT: Final = "com.docker.compose.project"
+SERVICE: Final = "com.docker.compose.service"
+_NUMBER: Final = "com.docker.compose.container-number"
+_HASH: Final = "com.docker.compose.config-hash"
+_IMAGE: Final = "com.docker.compose.image"
+#: What Compose calls a container that is being replaced, until it is.
+_LEFTOVER: Final = re.compile(r"^[0-9a-f]{12}_")
+#: Ends in a row after which something that never was ready has failed.
+CRASHES: Final = 3
+#: Codes of what was asked to end, or killed: TERM and KILL.
+ASKED: Final = (143, 137)
+#: Seconds after which something without a probe is ready.
+_SETTLED: Final = 0.5
+_ZERO: Final = "0001-01-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of the stack."""
+
+    id: str
+    name: str
+    service: str
+    number: int
+    config_hash: str
+    #: The image's id, and what it was asked for by.
+    image: str
+    image_name: str
+    #: As Docker calls it: created, running, paused, restarting, removing, exited, dead.
+    status: str
+    #: starting, healthy, unhealthy; None where nothing looks.
+    health: str | None
+    exit_code: int
+    restarts: int
+    #: Why it did not start.
+    error: str
+    out_of_memory: bool
+    started: dt.datetime | None
+    #: When it ended last; what it said after that, it said since it was started, which is noted later than it happens.
+    ended: dt.datetime | None
+    #: Host address, host port, port in the container.
+    ports: tuple[tuple[str, int, int], ...]
+    restart: str
+
+    @property
+    def is_leftover(self) -> bool:
+        """Whether a killed `up` left it in the middle of replacing it."""
+        return _LEFTOVER.match(self.name) is not None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, or will by itself."""
+        return self.status not in ("created", "exited", "dead")
+
+
+def observe(engine: Engine, project: str) -> tuple[Container, ...]:
+    """The containers of a stack, by service and number; those of `docker compose run` are left out.
+
+    Raises:
+        DockerError: The engine refused.
+    """
+    labels = [f"label={PROJECT}={project}", "label=com.docker.compose.oneoff=False"]
+    filters = [word for label in labels for word in ("--filter", label)]
+    ids = engine.run("ps", "--all", "--quiet", "--no-trunc", *filters).split()
+    found = [_container(data) for data in engine.inspect("container", ids)]
+    return tuple(sorted(found, key=lambda c: (c.service, c.is_leftover, c.number, c.name)))
+
+
+def image_ids(engine: Engine, names: Sequence[str]) -> dict[str, str]:
+    """The ids of the images that are there, by the names that were asked for."""
+    wanted = sorted(set(names))
+    found = engine.inspect("image", wanted)
+    if len(found) == len(wanted):
+        return {name: str(data["Id"]) for name, data in zip(wanted, found, strict=True)}
+    return {name: str(data[0]["Id"]) for name in wanted if (data := engine.inspect("image", [name]))}
+
+
+def state_of(
+    container: Container, definition: ServiceDefinition | None, now: dt.datetime, logged: Callable[[Container, str], bool]
+) -> State:
+    """How a container is.
+
+    Args:
+        container: The container.
+        definition: Its service, if the manifest has it.
+        now: The time.
+        logged: Whether a line that a container has written since it started matches a regular expression.
+    """
+    match container.status:
+        case "running":
+            return _running(container, definition, now, logged)
+        case "restarting":
+            return State.FAILED if container.restarts >= 2 * CRASHES else State.RESTARTING
+        case "removing" | "dead":
+            return State.STOPPING
+        case "paused":
+            return State.UNREADY
+        case "created":
+            return State.FAILED if container.error else State.STOPPED
+    return _ended(container)
+
+
+def _running(
+    container: Container, definition: ServiceDefinition | None, now: dt.datetime, logged: Callable[[Container, str], bool]
+) -> State:
+    if container.health is not None:
+        return {"healthy": State.RUNNING, "unhealthy": State.UNREADY}.get(container.health, State.STARTING)
+    age = (now - container.started).total_seconds() if container.started else 0
+    probe = definition.probe if definition else None
+    if definition is None or probe is None or probe.kind != "log":
+        return State.RUNNING if age > _SETTLED or container.started is None else State.STARTING
+    if logged(container, probe.pattern):
+        return State.RUNNING
+    return State.UNREADY if age > definition.ready_timeout else State.STARTING
+
+
+def _ended(container: Container) -> State:
+    if container.error or container.out_of_memory:
+        return State.FAILED
+    if container.exit_code == 0:
+        return State.STOPPED if container.restart in ("always", "unless-stopped") else State.EXITED
+    return State.STOPPED if container.exit_code in ASKED else State.FAILED
+
+
+def why(container: Container, state: State) -> str | None:
+    """What is wrong with a container, in a sentence; None where nothing is."""
+    if state not in (State.FAILED, State.RESTARTING, State.UNREADY):
+        return None
+    if container.error:
+        return f"it did not start: {container.error}"
+    if container.out_of_memory:
+        return "it had more memory than it may have, and was killed"
+    if container.status == "paused":
+        return "it is paused"
+    if state is State.UNREADY:
+        return "it runs, and is not ready"
+    again = f", {container.restarts} times by now" if container.restarts else ""
+    return f"it ended{again}, with exit code: {container.exit_code}"
+
+
+def _container(data: Mapping[str, Any]) -> Container:
+    state, config = data["State"], data["Config"]
+    labels: Mapping[str, str] = config.get("Labels") or {}
+    return Container(
+        id=data["Id"],
+        name=str(data["Name"]).lstrip("/"),
+        service=labels.get(SERVICE, ""),
+        number=int(labels.get(_NUMBER) or 1),
+        config_hash=labels.get(_HASH, ""),
+        image=labels.get(_IMAGE) or str(data["Image"]),
+        image_name=config["Image"],
+        status=state["Status"],
+        health=(state.get("Health") or {}).get("Status") or None,
+        exit_code=int(state.get("ExitCode") or 0),
+        restarts=int(data.get("RestartCount") or 0),
+        error=str(state.get("Error") or ""),
+        out_of_memory=bool(state.get("OOMKilled")) and state["Status"] == "exited",
+        started=_moment_or_none(state.get("StartedAt")),
+        ended=_moment_or_none(state.get("FinishedAt")),
+        ports=tuple(sorted(_ports(data))),
+        restart=str((data["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"),
+    )
+
+
+def _ports(data: Mapping[str, Any]) -> set[tuple[str, int, int]]:
+    bound: Mapping[str, Any] = (data.get("NetworkSettings") or {}).get("Ports") or {}
+    return {
+        (where["HostIp"], int(where["HostPort"]), int(inner.partition("/")[0]))
+        for inner, all_of_it in bound.items()
+        for where in all_of_it or ()
+    }
+
+
+def _moment_or_none(text: str | None) -> dt.datetime | None:
+    return None if not text or text.startswith(_ZERO) else moment(text)
+
+
+def moment(text: str) -> dt.datetime:
+    """A time as Docker writes it, which is finer than Python's."""
+    return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))

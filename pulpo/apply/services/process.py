@@ -1,0 +1,182 @@
+"""What a service of the topology is as a process of this machine: what runs, where it listens, when it is ready."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pulpo.compile.topology import Link, Probe, Role, ServiceDefinition
+from pulpo.errors import UsageError
+from pulpo.manifest.addresses import AUTO, DEFAULT_PORTS, LOOPBACK, Port, reached_at
+from pulpo.manifest.references import resolve
+from pulpo.services.probes import CommandProbe, HttpProbe, LogProbe, TcpProbe
+from pulpo.services.spec import Address, LocalService
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pulpo.diagnostics import Locate
+    from pulpo.services.probes import Probe as LocalProbe
+    from pulpo.settings import Project
+
+#: What the command of a service may begin with: the project's interpreter, or Pulpo in it.
+_PYTHON: Final = ("python", "python3")
+_PULPO: Final = "pulpo"
+_API: Final = "PULPO_API_"
+_API_HOST, _API_PORT = f"{_API}HOST", f"{_API}PORT"
+_NEEDS_DOCKER: Final = "--mode docker runs it as a container"
+
+
+def resolved(
+    definition: ServiceDefinition, environ: Mapping[str, str], locate: Locate, environment: Mapping[str, str]
+) -> ServiceDefinition:
+    """The service with what its references stand for, and with `environment` laid over its own.
+
+    What is said of the API in the environment variables of this process goes before the manifest, too; where it listens is in
+    its ports then.
+
+    Raises:
+        DiagnosticsError: Variables are not set that it refers to; all of them.
+    """
+    probe = definition.probe
+    data: dict[str, Any] = {
+        "command": list(definition.command or ()),
+        "environment": dict(definition.environment),
+        "probe": {"command": list(probe.command), "path": probe.path} if probe else {},
+    }
+    data = resolve({"services": {definition.name: data}}, environ, locate).data["services"][definition.name]
+    if probe is not None:
+        probe = replace(probe, command=tuple(data["probe"]["command"]), path=data["probe"]["path"])
+    found = replace(definition, command=tuple(data["command"]) or None, environment=data["environment"], probe=probe)
+    if definition.role is Role.API:
+        environment = {**{n: v for n, v in environ.items() if n.startswith(_API) and v}, **environment}
+    found = replace(found, environment={**found.environment, **environment})
+    return _listening(found) if definition.role is Role.API else found
+
+
+def _listening(api: ServiceDefinition) -> ServiceDefinition:
+    """The API with the host and port of its environment as its port; what makes no sense is left for it to refuse."""
+    environment = dict(api.environment)
+    first, *others = api.ports or (Port(DEFAULT_PORTS["api"], DEFAULT_PORTS["api"]),)
+    if (port := environment.get(_API_PORT, "")).isdecimal() or port == AUTO:
+        first = replace(first, outer=None if port == AUTO else int(port))
+        del environment[_API_PORT]
+    if host := environment.pop(_API_HOST, None):
+        first = replace(first, address=LOOPBACK if host == "localhost" else host)
+    links = (*api.links, Link(_API_HOST, api.name, "{host}"), Link(_API_PORT, api.name, "{port}"))
+    return replace(api, environment=environment, ports=(first, *others), links=links)
+
+
+def as_process(definition: ServiceDefinition, project: Project, addresses: Mapping[str, Sequence[Address]]) -> LocalService:
+    """The process that the service is.
+
+    Args:
+        definition: The service, its references resolved.
+        project: Where it runs.
+        addresses: Where services listen, by name: of this one, and of those that it links to; in the order of their ports.
+    """
+    own = tuple(addresses.get(definition.name, ()))
+    environment = {**_base(definition, project), **_links(definition, addresses), **definition.environment}
+    return LocalService(
+        definition.name,
+        _command(definition, project, own),
+        str(project.root),
+        environment=environment,
+        probe=_probe(definition, own),
+        addresses=own,
+        restart=definition.restart,
+        ready_timeout=definition.ready_timeout,
+        grace=definition.grace,
+    )
+
+
+def check_runnable(definition: ServiceDefinition) -> None:
+    """Raise unless there is something on this machine that runs it.
+
+    Raises:
+        UsageError: Its program is not there, or it is an image that nothing but a container runs.
+    """
+    if definition.command is not None:
+        return
+    if definition.role is not Role.DB:
+        raise UsageError(
+            f"a service that is an image, without a command, can't run as a process of this machine: {definition.name}",
+            hint=f"write services.{definition.name}.command; or {_NEEDS_DOCKER}",
+        )
+    if shutil.which("mongod") is None:
+        raise UsageError(
+            f"there is no `mongod` on PATH, which runs the service: {definition.name}",
+            hint="install MongoDB's server, give services.db.uri of one that runs elsewhere, or take `engine: embedded`; "
+            f"{_NEEDS_DOCKER}",
+        )
+
+
+def data_directory(project: Project, name: str) -> Path:
+    """Where a service of this machine keeps its data; others than the built-in ones keep theirs where they like."""
+    return project.cache / "data" / name
+
+
+def _base(definition: ServiceDefinition, project: Project) -> dict[str, str]:
+    """What each process is told, before its links: it does not hold its output back."""
+    base = {"PYTHONUNBUFFERED": "1"}
+    if definition.role is Role.PREFECT:
+        base["PREFECT_HOME"] = str(data_directory(project, definition.name))
+    return base
+
+
+def _links(definition: ServiceDefinition, addresses: Mapping[str, Sequence[Address]]) -> dict[str, str]:
+    found = {}
+    for link in definition.links:
+        if not (where := addresses.get(link.service)):
+            continue
+        host = where[0].host if link.service == definition.name else reached_at(where[0].host)
+        shown = f"[{host}]" if ":" in host and "://" in link.text else host
+        found[link.variable] = link.text.replace("{host}", shown).replace("{port}", str(where[0].port))
+    return found
+
+
+def _command(definition: ServiceDefinition, project: Project, own: Sequence[Address]) -> tuple[str, ...]:
+    if definition.command is not None:
+        return _with_interpreter(definition.command)
+    if definition.role is not Role.DB:
+        return ()  # see `check_runnable`
+    where = own[0]
+    return (
+        "mongod", "--dbpath", str(data_directory(project, definition.name)), "--bind_ip", where.host, "--port", str(where.port),
+        "--nounixsocket", *(("--ipv6",) if ":" in where.host else ()),
+    )  # fmt: skip
+
+
+def _with_interpreter(command: Sequence[str]) -> tuple[str, ...]:
+    program, *rest = command
+    if program in _PYTHON:
+        return (sys.executable, *rest)
+    return (sys.executable, "-P", "-m", _PULPO, *rest) if program == _PULPO else tuple(command)
+
+
+def _probe(definition: ServiceDefinition, own: Sequence[Address]) -> LocalProbe | None:
+    probe = definition.probe
+    if probe is None:
+        return None
+    match probe.kind:
+        case "http":
+            where = _probed(definition, probe, own)
+            return HttpProbe(where.host, where.port, probe.path)
+        case "tcp":
+            where = _probed(definition, probe, own)
+            return TcpProbe(where.host, where.port)
+        case "command":
+            return CommandProbe(_with_interpreter(probe.command))
+        case "log":
+            return LogProbe(probe.pattern)
+
+
+def _probed(definition: ServiceDefinition, probe: Probe, own: Sequence[Address]) -> Address:
+    """Where this machine reaches the probe's port: the first one where it says none."""
+    for port, where in zip(definition.ports, own, strict=True):
+        if probe.port in (port.port, None):
+            return Address(reached_at(where.host), where.port)
+    return Address("127.0.0.1", probe.port or 0)

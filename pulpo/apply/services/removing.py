@@ -1,0 +1,69 @@
+"""Taking away what a stack has on its engine, known by the labels that Compose gave it, and nothing else.
+
+Compose could do it as well, but it wants its file for that, and whoever wants to be rid of something may have changed or lost it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pulpo.apply.services.containers import PROJECT
+from pulpo.apply.services.status import ServiceEvent
+
+if TYPE_CHECKING:
+    from pulpo.apply.services.driver import OnEvent
+    from pulpo.apply.services.stack import Seen, Stack
+
+_VOLUME: Final = "com.docker.compose.volume"
+
+
+def remove(stack: Stack, name: str, seen: Seen, on_event: OnEvent, *, volumes: bool = False) -> None:
+    """Stop and remove the containers of a service, each with its own grace; with `volumes` those without a name as well."""
+    ids = [one.id for one in seen.containers.get(name, ())]
+    if not ids:
+        return
+    began = time.monotonic()
+    on_event(ServiceEvent(name, "stopping"))
+    with stack.engine.client() as client:
+        client.container.stop(ids)
+        client.container.remove(ids, force=True, volumes=volumes)
+    on_event(ServiceEvent(name, "stopped", time.monotonic() - began))
+
+
+def remove_network(stack: Stack, seen: Seen) -> None:
+    """Remove the networks of a stack that has no services any more, and what a killed `up` left of it.
+
+    Raises:
+        DockerError: A container of somebody else is in one.
+    """
+    networks = _labelled(stack, "network")
+    with stack.engine.client() as client:
+        if seen.leftovers:
+            client.container.remove([one.id for one in seen.leftovers], force=True)
+        if networks:
+            client.network.remove([*networks])
+
+
+def remove_volumes(stack: Stack, names: Sequence[str] | None) -> None:
+    """Remove the volumes of these services that no other service has; None is all of the stack.
+
+    Raises:
+        DockerError: A container of somebody else has one.
+    """
+    found = _labelled(stack, "volume") if names is None else _volumes_of(stack, names)
+    if found:
+        with stack.engine.client() as client:
+            client.volume.remove([*found])
+
+
+def _volumes_of(stack: Stack, names: Sequence[str]) -> list[str]:
+    kept = {mount.source for name, d in stack.definitions.items() if name not in names for mount in d.mounts}
+    mine = {mount.source for name in names for mount in stack.definitions[name].mounts} - kept
+    return sorted({volume for source in mine for volume in _labelled(stack, "volume", f"{_VOLUME}={source}")})
+
+
+def _labelled(stack: Stack, kind: str, *labels: str) -> list[str]:
+    filters = [word for label in (f"{PROJECT}={stack.name}", *labels) for word in ("--filter", f"label={label}")]
+    return stack.engine.run(kind, "ls", "--quiet", *filters).split()

@@ -1,0 +1,217 @@
+"""Rules of services that no schema can say: PLP223 to PLP230. They hold for services that are part of the project (`enabled`)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pulpo.diagnostics import Diagnostic, Related
+from pulpo.manifest.addresses import BUILT_IN, Port, is_loopback, kind_of, ports_of
+from pulpo.manifest.needs import circle, needs_of
+from pulpo.manifest.overlay import PROBES
+from pulpo.names import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pulpo.diagnostics import Path
+    from pulpo.manifest.model import Manifest
+    from pulpo.manifest.service import ProbeSpec, ServiceSpec
+
+#: The codes of what is found here.
+CODES: Final = ("PLP223", "PLP224", "PLP225", "PLP226", "PLP227", "PLP228", "PLP229", "PLP230")
+
+#: Services that run by themselves, without a command or an image.
+_RUN_BY_THEMSELVES: Final = ("db", "prefect", "worker", "api")
+_TOKENS: Final = ("PULPO_API_TOKEN", "PULPO_API_READ_TOKEN")
+_MEMORY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([kmg]b?|b)", re.IGNORECASE)
+_VOLUME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]*|[./][^:]*):/[^:]*(?::r[ow])?")
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+
+
+def service_problems(manifest: Manifest, environ: Mapping[str, str] | None = None) -> list[Diagnostic]:
+    """What is wrong with the services, and with `project.docker`.
+
+    Args:
+        manifest: As an environment has it.
+        environ: The environment variables that references in `ports` stand for; without them such ports are not looked at.
+
+    Raises:
+        DiagnosticsError: Variables are not set that `ports` refer to.
+    """
+    services = {name: spec for name, spec in manifest.services.items() if spec.enabled is not False}
+    ports = _Ports(services, environ)
+    found = [*_lonely(manifest, services)]
+    for name, spec in services.items():
+        found += [*_unknown_needs(manifest, name, spec), *_nothing_runs(name, spec), *_texts(name, spec)]
+        if spec.probe is not None:
+            found += _probe(spec.probe, ("services", name, "probe"), has_ports=bool(ports.of(name)) or "$" in str(spec.ports))
+    found += [*_worker_alone(manifest), *_circles(manifest), *ports.problems, *ports.taken_twice(), *_open_api(services, ports)]
+    return found
+
+
+def _unknown_needs(manifest: Manifest, name: str, spec: ServiceSpec) -> Iterator[Diagnostic]:
+    """PLP223 for each service that is waited for and is not there."""
+    for index, other in enumerate(spec.depends_on or ()):
+        path = ("services", name, "depends_on", index)
+        if other not in manifest.services:
+            known = sorted(manifest.services.keys() - {name})
+            hint = did_you_mean(other, known) or (
+                f"the lock has: {', '.join(known)}" if known else "the lock has no other service"
+            )
+            yield Diagnostic("PLP223", f"there is no such service: {other}", path, hint=hint)
+        elif manifest.services[other].enabled is False:
+            yield _disabled(other, path, "take it out, or the line `enabled: false` of the other one")
+
+
+def _worker_alone(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP223 for a worker whose server is disabled, unless it is told of another one."""
+    worker, prefect = (manifest.services.get(name) for name in ("worker", "prefect"))
+    if worker is None or worker.enabled is False or worker.uri is not None or "PREFECT_API_URL" in (worker.environment or {}):
+        return
+    if prefect is not None and prefect.enabled is False:
+        hint = "write `enabled: false` here, too, or say where Prefect is: services.prefect.uri in place of `enabled`"
+        yield _disabled("prefect", ("services", "worker"), hint)
+
+
+def _disabled(other: str, path: Path, hint: str) -> Diagnostic:
+    related = (Related("it is disabled here", ("services", other, "enabled")),)
+    return Diagnostic("PLP223", f"it needs a service that is disabled: {other}", path, hint=hint, related=related)
+
+
+def _circles(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP224 for each circle of services that need each other, at the first one of it that says so."""
+    needs = needs_of(manifest)
+    while found := circle(needs):
+        shown = " → ".join([*found, found[0]])
+        following = dict(zip(found, [*found[1:], found[0]], strict=True))
+        said = [n for n in found if following[n] in (manifest.services[n].depends_on or ())]
+        path = ("services", said[0], "depends_on")
+        related = tuple(Related("and here", ("services", name, "depends_on")) for name in said[1:])
+        message = f"no service of this circle can be the first to start: {shown}"
+        yield Diagnostic("PLP224", message, path, hint="take one of them out of `depends_on`", related=related)
+        needs = {n: {o: r for o, r in needed.items() if o not in found} for n, needed in needs.items() if n not in found}
+
+
+def _nothing_runs(name: str, spec: ServiceSpec) -> Iterator[Diagnostic]:
+    """PLP226 for a service of which nothing says what runs."""
+    if name not in _RUN_BY_THEMSELVES and not (spec.command or spec.image or spec.uri):
+        hint = did_you_mean(name, BUILT_IN) or "say what runs: `command` or `image`; or where it runs already: `uri`"
+        yield Diagnostic("PLP226", f"nothing says what this service is: {name}", ("services", name), hint=hint)
+
+
+def _lonely(manifest: Manifest, services: Mapping[str, ServiceSpec]) -> Iterator[Diagnostic]:
+    """PLP227 for each setting that means nothing where it stands."""
+    docker = manifest.project.docker
+    if docker and docker.host is not None and docker.context is not None:
+        message = "an engine is said by its host or by its context, not by both"
+        yield Diagnostic("PLP227", message, ("project", "docker", "context"), hint="keep one of them")
+    for name, spec in services.items():
+        for key in ("engine", "driver"):
+            if name != "db" and getattr(spec, key) is not None:
+                message, hint = f"only the service `db` has this: {getattr(spec, key)}", "take it out, or move it to services.db"
+                yield Diagnostic("PLP227", message, ("services", name, key), hint=hint)
+        if spec.replicas is not None and spec.replicas > 1 and (spec.ports or name in ("db", "prefect", "api", "ui")):
+            message = f"a service that listens on a port runs once, not as replicas: {spec.replicas}"
+            yield Diagnostic("PLP227", message, ("services", name, "replicas"), hint="take `replicas` out, or `ports`")
+
+
+def _probe(probe: ProbeSpec, path: Path, *, has_ports: bool) -> Iterator[Diagnostic]:
+    """PLP228 for a probe that can't be looked at."""
+    given = [key for key in PROBES if getattr(probe, key) is not None]
+    if len(given) != 1:
+        message = f"a probe has one of {', '.join(PROBES[:-1])} and {PROBES[-1]}, this one: {', '.join(given) or 'none'}"
+        yield Diagnostic(
+            "PLP228", message, path, hint="keep one of them" if given else "say what to look at, such as http: /health"
+        )
+    if probe.port is not None and probe.http is None:
+        yield Diagnostic(
+            "PLP228", f"only `http` has a port: {probe.port}", (*path, "port"), hint="take it out, or write tcp: PORT"
+        )
+    if probe.http is not None and probe.port is None and not has_ports:
+        hint = "write the port that it listens on: port: PORT, beside http"
+        yield Diagnostic("PLP228", "the service has no ports, so nothing says where to ask", (*path, "http"), hint=hint)
+    if probe.log is not None and "$" not in probe.log.removesuffix("$"):
+        try:
+            re.compile(probe.log)
+        except re.error as error:
+            message, hint = f"no regular expression: {error}", r"write a \ before a character that means itself"
+            yield Diagnostic("PLP228", message, (*path, "log"), hint=hint)
+
+
+def _texts(name: str, spec: ServiceSpec) -> Iterator[Diagnostic]:
+    """PLP230 for a name, volumes and amounts of memory that are none."""
+    if not _NAME.fullmatch(name):
+        message = f"a service's name is a host name as well, letters, digits, - and _: {name}"
+        yield Diagnostic("PLP230", message, ("services", name), hint="give it another name")
+    for index, text in enumerate(spec.volumes or ()):
+        if "$" not in text and not _VOLUME.fullmatch(text):
+            message = (
+                f"what is mounted is written `volume:/path` or `./directory:/path`, with `:ro` where it is only read: {text}"
+            )
+            hint = "the path is the service's, and begins with /; a directory of yours begins with ./ or /"
+            yield Diagnostic("PLP230", message, ("services", name, "volumes", index), hint=hint)
+    memory = spec.resources.memory if spec.resources else None
+    if memory is not None and not _MEMORY.fullmatch(memory):
+        message = f"memory is a number and one of b, k, m and g: {memory}"
+        yield Diagnostic("PLP230", message, ("services", name, "resources", "memory"), hint="such as 512m or 2g")
+
+
+class _Ports:
+    """The ports of services that Pulpo runs, and what is wrong with them."""
+
+    def __init__(self, services: Mapping[str, ServiceSpec], environ: Mapping[str, str] | None) -> None:
+        self._services = {name: spec for name, spec in services.items() if kind_of(name, spec) == "process"}
+        self.problems: list[Diagnostic] = []
+        self._ports = {name: list(self._read(name, spec, environ)) for name, spec in sorted(self._services.items())}
+
+    def of(self, name: str) -> list[tuple[Path, Port]]:
+        """The ports of a service that can be read, with their paths."""
+        return self._ports.get(name, [])
+
+    def _read(self, name: str, spec: ServiceSpec, environ: Mapping[str, str] | None) -> Iterator[tuple[Path, Port]]:
+        if not spec.ports:
+            yield from ((("services", name), port) for port in ports_of(name, spec))
+        for index, text in enumerate(spec.ports or ()):
+            path = ("services", name, "ports", index)
+            if "$" in text and environ is None:
+                continue
+            try:
+                (port,) = ports_of(name, spec.model_copy(update={"ports": [text]}), environ)
+            except ValueError as error:
+                # What a variable holds is not shown: it may be anything.
+                self.problems.append(Diagnostic("PLP225", f"{error}: {text}", path, hint="such as 8000, 8080:8000 or auto:8000"))
+            else:
+                yield path, port
+
+    def taken_twice(self) -> Iterator[Diagnostic]:
+        """PLP225 for each port of this machine that two services want."""
+        taken: list[tuple[Path, Port]] = []
+        for ports in self._ports.values():
+            for path, port in ports:
+                if port.outer is None:
+                    continue
+                first = next(
+                    (at for at, held in taken if held.outer == port.outer and _overlap(held.address, port.address)), None
+                )
+                taken.append((path, port))
+                if first is not None:
+                    # What is written is nearer to a remedy than what is a default.
+                    other, at = sorted((first, path), key=len)
+                    message = f"the port is taken already, by the service {other[1]}: {port.outer}"
+                    hint = "give one of them another port, or `auto` for a free one"
+                    related = (Related(f"the service {other[1]} listens there, too", other),)
+                    yield Diagnostic("PLP225", message, at, hint=hint, related=related)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or "0.0.0.0" in (one, other) or "::" in (one, other)  # noqa: S104 - compared, not listened on
+
+
+def _open_api(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Diagnostic]:
+    """PLP229 for an API that others than this machine reach, and that asks for no token."""
+    for path, port in ports.of("api"):
+        if not is_loopback(port.address) and not set(_TOKENS) & (services["api"].environment or {}).keys():
+            message = f"the API would be open to everybody who reaches this machine: {port.address}"
+            hint = "write a token into its environment: PULPO_API_TOKEN: ${PULPO_API_TOKEN}; or leave the address out"
+            yield Diagnostic("PLP229", message, path, hint=hint)

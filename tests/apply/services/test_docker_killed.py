@@ -1,0 +1,58 @@
+"""`up` that is killed at any moment: the next one finishes what it began."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pulpo.apply.services.bringing import heal
+from tests.apply.services.docker_project import COMMAND, DockerProject, talker
+from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
+ROUNDS = 20
+
+
+@pytest.fixture
+def toy(tmp_path: Path):
+    project = DockerProject(tmp_path / "toy")
+    yield project
+    project.down(volumes=True)
+
+
+def test_up_converges_after_being_killed_at_any_moment(toy: DockerProject):
+    random.seed(20)
+    for number in range(ROUNDS):
+        environment = {"ROUND": str(number)}
+        toy.write({"a": talker(environment=environment), "b": talker(depends_on=["a"], environment=environment)})
+        child = subprocess.Popen([*COMMAND, str(toy.root)], stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.5, 4))  # the moment, which is what is tested
+        child.kill()
+        child.wait()
+        toy.up()
+        assert toy.states() == {"a": "running", "b": "running"}, number
+        assert sorted(toy.listed()) == [f"{toy.name}-a-1", f"{toy.name}-b-1"], number
+        assert not toy.manager().plan(), number
+        assert all(f"ROUND={number}" in docker("inspect", one) for one in toy.listed()), number
+
+
+def test_what_a_killed_up_left_is_put_away_or_takes_the_place_that_is_empty(toy: DockerProject):
+    toy.write({"a": talker(), "b": talker()})
+    toy.up()
+    for name in ("a", "b"):
+        docker("rename", f"{toy.name}-{name}-1", f"0123456789ab_{toy.name}-{name}-1")
+    stack = toy.manager()._driver.stack
+    docker("run", "--detach", "--name", f"{toy.name}-a-1", *labels(toy, "a"), PYTHON_IMAGE, "sleep", "1000")
+    kept = docker("inspect", "--format", "{{.Id}}", f"0123456789ab_{toy.name}-b-1")
+    heal(stack)
+    assert sorted(toy.listed()) == [f"{toy.name}-a-1", f"{toy.name}-b-1"]
+    assert docker("inspect", "--format", "{{.Id}}", f"{toy.name}-b-1") == kept
+
+
+def labels(toy: DockerProject, service: str) -> list[str]:
+    said = {"project": toy.name, "service": service, "oneoff": "False", "container-number": "1"}
+    return [word for key, value in said.items() for word in ("--label", f"com.docker.compose.{key}={value}")]
