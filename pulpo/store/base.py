@@ -3,7 +3,8 @@
 StoreError
 ├── Conflict             an id or a unique value is taken
 ├── Stale                the record has moved to another revision
-└── NotFound             there is no such record
+├── NotFound             there is no such record
+└── Lost                 the store can't be reached any more
 
 A record's own values are addressed by name (`company.name`), what the store keeps beside them by `_id`, `_rev`, `_run`,
 `_operation`, `_created` and `_updated`: a model's field never begins with `_`.
@@ -28,6 +29,10 @@ VERSIONS = "pulpo_collections"
 #: An ObjectId of MongoDB as text.
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 
+#: Whose things are that lie where only one project's can.
+ANY_PROJECT = "*"
+
+_UNIQUE = ":unique"
 _COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,119}")
 
 
@@ -47,12 +52,26 @@ class NotFound(StoreError):  # noqa: N818
     """There is no such record."""
 
 
+class Lost(StoreError):  # noqa: N818
+    """The store can't be reached any more; other calls would have to wait for it, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """An index over fields; a unique one lets records without a value in one of its fields be."""
 
     fields: tuple[str, ...]
     unique: bool = False
+
+    @property
+    def label(self) -> str:
+        """What it is, as the end of its name in a store: `posted,salary`, or `url:unique`."""
+        return f"{','.join(self.fields)}{_UNIQUE if self.unique else ''}"
+
+    @classmethod
+    def of_label(cls, label: str) -> Index:
+        """The index whose `label` it is."""
+        return cls(tuple(label.removesuffix(_UNIQUE).split(",")), unique=label.endswith(_UNIQUE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +174,40 @@ class Ensured:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedIndex:
+    """An index that is there."""
+
+    #: As the store has it, for `Store.drop_index`.
+    name: str
+    #: What it does; of one that was altered, what it was made for.
+    index: Index
+    #: The project that made it; None is somebody else, `ANY_PROJECT` whoever asks.
+    project: str | None = None
+    #: Whether it was changed since it was made, and does not what its name says.
+    altered: bool = False
+
+    def is_of(self, project: str) -> bool:
+        """Whether it is the project's to drop."""
+        return self.project in (project, ANY_PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedCollection:
+    """A collection that is there, whoever made it."""
+
+    #: Sorted by name: those that a project made, and others that do what one of a `Collection` would.
+    indexes: tuple[ObservedIndex, ...] = ()
+    #: About how many there are; 0 only where there is none.
+    records: int = 0
+    #: The project that made it; None is somebody else, `ANY_PROJECT` whoever asks.
+    project: str | None = None
+
+    def is_of(self, project: str) -> bool:
+        """Whether it is the project's to drop."""
+        return self.project in (project, ANY_PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A hint that something in a collection changed; `version` only grows."""
 
@@ -190,8 +243,28 @@ class Store(Protocol):
     async def ensure(self, collection: Collection) -> Ensured:
         """Create the collection and its indexes where they are missing, and say which; nothing is ever dropped.
 
+        What is made carries the project's mark in the call that makes it.
+
         Raises:
             Conflict: Records that are there break a new unique index.
+        """
+        ...
+
+    async def structure(self) -> Mapping[str, ObservedCollection]:
+        """The collections that are there, with their indexes, sorted by name; not what the store keeps for itself."""
+        ...
+
+    async def drop_index(self, collection: str, name: str) -> bool:
+        """Drop an index of this name, whoever made it; False when there is none."""
+        ...
+
+    async def drop_collection(self, name: str, *, with_records: bool = False) -> bool:
+        """Drop a collection with its indexes, whoever made it; False when there is none.
+
+        Its version moves on. A write to it makes it anew.
+
+        Raises:
+            Conflict: It holds records, and `with_records` is not said.
         """
         ...
 
@@ -297,3 +370,10 @@ class Store(Protocol):
         Changes between two looks are one; collections come sorted by name.
         """
         ...
+
+
+def not_empty(collection: str) -> Conflict:
+    """Why a collection that was to be dropped is not."""
+    return Conflict(
+        f"the collection is not empty: {collection}", hint="plan again: its records are kept unless their loss is asked for"
+    )

@@ -20,8 +20,8 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from pulpo.store import mongo_records
-from pulpo.store.base import Change, Collection, Condition, Ensured, Page, Record, Sort, Written
+from pulpo.store import mongo_records, mongo_structure
+from pulpo.store.base import Change, Collection, Condition, Ensured, ObservedCollection, Page, Record, Sort, Written
 from pulpo.store.cursor import read_cursor
 from pulpo.store.mongo_address import check_driver, read_address, translated
 from pulpo.store.mongo_connection import Connection
@@ -41,17 +41,29 @@ _BATCH: Final = 1000
 class MongoStore:
     """A `Store` in a database of a MongoDB; `async with` opens and closes it, in the event loop that uses it.
 
-    The database is that of the URI's path, else `database`. It has more methods than other classes because a store has.
+    The database is that of the URI's path, else `database`. What is made there carries the mark of `project`, which is `database`
+    unless it is given. It has more methods than other classes because a store has.
 
     Raises:
         UsageError: The URI makes no sense, or there is no such driver.
     """
 
-    def __init__(self, uri: str, *, database: str, driver: str = "motor", timeout_s: float = 4.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        database: str,
+        driver: str = "motor",
+        timeout_s: float = 4.0,
+        project: str | None = None,
+        started_by: str | None = None,
+    ) -> None:
         check_driver(driver)
-        self._address = read_address(uri, database=database)
-        self._connection = Connection(self._address, driver, timeout_s)
-        self._again = partial(MongoStore, uri, database=database, driver=driver, timeout_s=timeout_s)
+        self._address = dataclasses.replace(read_address(uri, database=database), started_by=started_by)
+        self._connection = Connection(self._address, driver, timeout_s, project or database)
+        self._again = partial(
+            MongoStore, uri, database=database, driver=driver, timeout_s=timeout_s, project=project, started_by=started_by
+        )
 
     async def open(self) -> None:
         """Connect, and see that the database can be read, within the time-out.
@@ -91,6 +103,23 @@ class MongoStore:
         """Create the collection and its indexes where they are missing; see `Store.ensure`."""
         with self._asking(collection):
             return await self._connection.ensure(collection)
+
+    async def structure(self) -> Mapping[str, ObservedCollection]:
+        """The collections that are there, with their indexes; see `Store.structure`."""
+        with self._asking():
+            return await mongo_structure.structure(self._connection.database)
+
+    async def drop_index(self, collection: str, name: str) -> bool:
+        """Drop an index; see `Store.drop_index`."""
+        with self._asking():
+            self._connection.forget(collection)
+            return await mongo_structure.drop_index(self._connection.database, collection, name)
+
+    async def drop_collection(self, name: str, *, with_records: bool = False) -> bool:
+        """Drop a collection; see `Store.drop_collection`. A record that is written at just that moment is lost."""
+        with self._asking():
+            self._connection.forget(name)
+            return await mongo_structure.drop_collection(self._connection.database, name, with_records=with_records)
 
     async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
         """The record with this id."""

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from pulpo.errors import UsageError
 from pulpo.names import did_you_mean
-from pulpo.store.base import Collection, StoreError
+from pulpo.store.base import Collection, Lost, StoreError
 from pulpo.store.mongo_driver import DRIVERS, BSONError, errors, parse_uri
 from pulpo.store.values import MAX_BYTES
 
@@ -75,6 +75,8 @@ class Address:
     uri: str = field(repr=False)
     shown: str
     database: str
+    #: The command that starts it, where the project runs it itself.
+    started_by: str | None = None
 
 
 def read_address(uri: str, *, database: str) -> Address:
@@ -142,7 +144,8 @@ def unreachable(error: Exception, address: Address, timeout_s: float) -> UsageEr
     if isinstance(error, errors.ServerSelectionTimeoutError | errors.ConfigurationError | errors.AutoReconnect):
         for pattern, meaning, hint in _UNREACHABLE:
             if re.search(pattern, text, re.IGNORECASE):
-                return UsageError(f"{meaning}: {address.shown}", hint=hint)
+                start = f"start it: {address.started_by}" if address.started_by and hint.startswith("start it") else hint
+                return UsageError(f"{meaning}: {address.shown}", hint=start)
     if isinstance(error, errors.ConfigurationError | errors.InvalidURI | ValueError | OSError) and not isinstance(
         error, TimeoutError
     ):
@@ -157,7 +160,7 @@ def translated(error: Exception, address: Address, collection: Collection | None
     """An error of the driver while a store is used, in a user's words."""
     code = getattr(error, "code", None)
     where, hint = f"{address.shown}/{address.database}", None
-    if isinstance(error, errors.DocumentTooLarge) or code in _TOO_LARGE:
+    if isinstance(error, errors.DocumentTooLarge) or code in _TOO_LARGE or _is_too_large(error):
         name = f" of {collection.name}" if collection else ""
         return StoreError(f"a record{name}, or a query, is larger than what MongoDB takes, in bytes: {MAX_BYTES}")
     if isinstance(error, errors.InvalidOperation):
@@ -169,8 +172,14 @@ def translated(error: Exception, address: Address, collection: Collection | None
     elif isinstance(error, BSONError):
         meaning = "MongoDB holds, or was given, what is no BSON"
     else:
-        meaning, hint = "the connection to MongoDB was lost", "see that it runs, and do the same again: nothing is stored twice"
+        hint = "see that it runs, and do the same again: nothing is stored twice"
+        return Lost(f"the connection to MongoDB was lost: {where}", hint=hint)
     return StoreError(f"{meaning}: {where}", hint=hint)
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Whether a server found so what the driver let through, which allows for what is around a document; it has many codes."""
+    return isinstance(error, errors.OperationFailure) and bool(re.search(r"too large\b|larger than \d", _words_of(error)))
 
 
 def _words_of(error: Any) -> str:

@@ -16,22 +16,23 @@ from pulpo.store.base import VERSIONS, Collection, Ensured, Index, StoreError
 from pulpo.store.mongo_address import Address, malformed, unreachable
 from pulpo.store.mongo_driver import IndexModel, connect, database_of, errors, settled
 from pulpo.store.mongo_patience import Patience
-from pulpo.store.mongo_records import conflict, index_model
+from pulpo.store.mongo_records import conflict
+from pulpo.store.mongo_structure import does, index_model, indexes, validator
 
 _DUPLICATE: Final = 11000
 _EXISTS: Final = 48
 _INDEX_IN_THE_WAY: Final = (85, 86)
 #: Seconds between two times that changes are told, each of which is a write of its own: watchers look less often.
 _TELLING_S: Final = 0.05
-#: What makes an index one over some records only, or one that compares in another way.
-_LIMITS: Final = frozenset({"partialFilterExpression", "sparse", "collation", "hidden"})
 
 
 class Connection:
     """A client of one event loop, and what is known of the database behind it."""
 
-    def __init__(self, address: Address, driver: str, timeout_s: float) -> None:
+    def __init__(self, address: Address, driver: str, timeout_s: float, project: str) -> None:
         self._address = address
+        #: Whose mark is on what is made.
+        self._project = project
         self._driver = driver
         self._timeout_s = timeout_s
         #: Of calls that may be made again: a server that is restarted needs longer than one is waited for that is not there.
@@ -130,8 +131,8 @@ class Connection:
         if known is not None:
             return known
         entry = await self.database[VERSIONS].find_one({"_id": collection.name})
-        if entry is not None:
-            return self._object_ids.setdefault(collection.name, bool(entry.get("object_ids", False)))
+        if entry is not None and "object_ids" in entry:
+            return self._object_ids.setdefault(collection.name, bool(entry["object_ids"]))
         if await self.database[collection.name].find_one({"_id": {"$type": "objectId"}}, {"_id": 1}) is not None:
             return True
         if await self.database[collection.name].find_one({}, {"_id": 1}) is not None:
@@ -142,22 +143,26 @@ class Connection:
         """Whether the collection was ensured over this connection."""
         return collection in self._ensured
 
+    def forget(self, collection: str) -> None:
+        """Take nothing for known of a collection that is dropped, or one of whose indexes is."""
+        self._ensured = {one for one in self._ensured if one.name != collection}
+        self._object_ids.pop(collection, None)
+
     async def ensure(self, collection: Collection) -> Ensured:
         """Settle what the collection's ids are, and create it and its indexes where they are missing."""
-        if self.is_ensured(collection):
-            return Ensured()
-        there = {index["name"] for index in await self._indexes(collection)}
+        there = {index["name"] for index in await indexes(self.database[collection.name])}
         if not there:
             await self._create(collection)
-        settled_now = {"version": 0, "object_ids": await self.has_object_ids(collection)}
+        initial = {"version": 0, "object_ids": await self.has_object_ids(collection)}
+        settling = {"$set": {name: {"$ifNull": [f"${name}", value]} for name, value in initial.items()}}
         entry = await self.database[VERSIONS].find_one_and_update(
-            {"_id": collection.name}, {"$setOnInsert": settled_now}, upsert=True, return_document=True
+            {"_id": collection.name}, [settling], upsert=True, return_document=True
         )
-        self._object_ids[collection.name] = bool(entry.get("object_ids", False))
+        self._object_ids[collection.name] = bool(entry["object_ids"])
         made = [index for index in collection.indexes if await self._ensure_index(collection, index)]
         self._ensured.add(collection)
         return Ensured(
-            not there, tuple(index for index in dict.fromkeys(made) if index_model(index).document["name"] not in there)
+            not there, tuple(index for index in dict.fromkeys(made) if self._model(index).document["name"] not in there)
         )
 
     async def versions(self) -> dict[str, int]:
@@ -194,14 +199,14 @@ class Connection:
 
     async def _create(self, collection: Collection) -> None:
         try:
-            await self.database.command("create", collection.name)
+            await self.database.command("create", collection.name, validator=validator(self._project))
         except errors.OperationFailure as error:
             if error.code != _EXISTS:  # another process was faster
                 raise
 
     async def _ensure_index(self, collection: Collection, index: Index) -> bool:
         """Whether the index is there under our name now; else another one does the same."""
-        model = index_model(index)
+        model = self._model(index)
         try:
             await self.database[collection.name].create_indexes([model])
         except errors.OperationFailure as error:
@@ -209,7 +214,7 @@ class Connection:
                 raise conflict(collection, index.fields) from error
             if error.code not in _INDEX_IN_THE_WAY:
                 raise
-            other = await self._index_in_the_way(collection, model)
+            other = await self._index_in_the_way(collection, index)
             if other is not None:
                 raise StoreError(
                     f"another index of {collection.name} is in the way of the one over {', '.join(index.fields)}: {other}",
@@ -218,17 +223,15 @@ class Connection:
             return False
         return True
 
-    async def _indexes(self, collection: Collection) -> list[dict[str, Any]]:
-        """The indexes that are there; none where there is no collection."""
-        found: list[dict[str, Any]] = await (await settled(self.database[collection.name].list_indexes())).to_list(None)
-        return found
-
-    async def _index_in_the_way(self, collection: Collection, model: IndexModel) -> str | None:
+    async def _index_in_the_way(self, collection: Collection, index: Index) -> str | None:
         """The name of the index that prevents ours; None where one under another name does the same."""
-        wanted = model.document
-        keys, unique = dict(wanted["key"]), wanted.get("unique", False)
-        same = [other for other in await self._indexes(collection) if dict(other["key"]) == keys]
-        if any(bool(other.get("unique")) == unique and not other.keys() & _LIMITS for other in same):
+        wanted = self._model(index).document
+        there = await indexes(self.database[collection.name])
+        if any(other["name"] != wanted["name"] and does(other, index) for other in there):
             return None
-        names = [other["name"] for other in same if bool(other.get("unique")) == unique] + [wanted["name"]]
-        return str(names[0])
+        keys = list(wanted["key"].items())
+        same = [other["name"] for other in there if list(other["key"].items()) == keys]
+        return str((same or [wanted["name"]])[0])
+
+    def _model(self, index: Index) -> IndexModel:
+        return index_model(index, self._project)

@@ -20,40 +20,46 @@ _GOING: Final = frozenset({91, 189, 11600, 11602, 13435, 13436})
 class Patience:
     """How long the calls over a connection wait for a server: `limit_s` for an outage, however many they are.
 
-    When that is over they fail at once for some seconds, so that what they are part of ends.
+    When that is over, the next one waits a little once more, so that a server that came back meanwhile hears of what failed.
+    Later ones fail at once for some seconds, so that what they are part of ends.
     """
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        #: How long after a failure a call belongs to the same outage.
+        #: How long after a failure a call belongs to the same outage, and how long the last wait is.
         self._rest_s = _PAUSE_S + limit_s / 4
-        self._since = self._last = float("-inf")
-        self._is_over = False
+        self._last = self._until = float("-inf")
+        self._is_last_wait = False
 
     async def persistently(self, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` gives, which is called again while there is no server; it has to be one that can be repeated.
 
         Raises what the last call raised.
         """
+        self._begin()
         while True:
-            begin = monotonic()
-            if begin - self._last > self._rest_s:
-                self._since, self._is_over = begin, False
-            elif self._is_over:
-                raise errors.AutoReconnect("no server was there for too long")
             try:
                 result = await call()
             except errors.PyMongoError as error:
                 if not _is_lost(error):
                     raise
                 self._last = monotonic()
-                if self._last + _PAUSE_S > self._since + self._limit_s:
-                    self._is_over = True
+                if self._last + _PAUSE_S > self._until:
+                    self._until = self._last
                     raise
             else:
                 self._last = float("-inf")
                 return result
             await asyncio.sleep(_PAUSE_S)
+
+    def _begin(self) -> None:
+        now = monotonic()
+        if now - self._last > self._rest_s:
+            self._until, self._is_last_wait = now + self._limit_s, False
+        elif now >= self._until:
+            if self._is_last_wait:
+                raise errors.AutoReconnect("no server was there for too long")
+            self._until, self._is_last_wait = now + self._rest_s, True
 
 
 def _is_lost(error: errors.PyMongoError) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from pulpo.store.base import Collection, Conflict, Index, Record, StoreError, Written
-from pulpo.store.mongo_driver import IndexModel, InsertOne, ReplaceOne, UpdateMany, UpdateOne, bson_of
+from pulpo.store.base import Collection, Conflict, Record, StoreError, Written
+from pulpo.store.mongo_driver import InsertOne, ReplaceOne, UpdateMany, UpdateOne, bson_of
 from pulpo.store.mongo_query import stored_id
 from pulpo.store.query import ENVELOPE
 from pulpo.store.values import MAX_BYTES, canonical_data, encode, now, to_json
@@ -22,8 +22,6 @@ from pulpo.store.values import MAX_BYTES, canonical_data, encode, now, to_json
 _SURELY_FITS: Final = MAX_BYTES // 4
 #: Kinds of values that are written alike where they are equal, as 0.0 and -0.0 are not, nor a list of 1 and one of 1.0.
 _SAME_IF_EQUAL: Final = frozenset({str, int, bool, type(None), datetime})
-#: What a unique index looks at: MongoDB would take records without the field for equal.
-_UNIQUE_KINDS: Final = ["string", "number", "date", "bool", "objectId", "object", "binData"]
 
 
 class Document(NamedTuple):
@@ -197,21 +195,6 @@ class Batch:
             again = touched(old.record, new.record)
             self._touched.setdefault((where["_rev"], again.run, again.operation), []).append(where["_id"])
         return None
-
-
-def index_model(index: Index) -> IndexModel:
-    """The index as MongoDB makes it, under a name that says what it is."""
-    name = f"{','.join(index.fields)}{':unique' if index.unique else ''}"
-    keys = [(one, 1) for one in index.fields]
-    if index.unique:
-        return IndexModel(keys, name=name, unique=True, partialFilterExpression=unique_filter(index))
-    # The id behind the fields makes a sorted page one walk along the index.
-    return IndexModel(keys if "_id" in index.fields else [*keys, ("_id", 1)], name=name)
-
-
-def unique_filter(index: Index) -> dict[str, Any]:
-    """Which records a unique index is about: those that have a value in all its fields."""
-    return {one: {"$type": _UNIQUE_KINDS} for one in index.fields}
 
 
 def conflict(collection: Collection, fields: Iterable[str]) -> Conflict:

@@ -23,6 +23,7 @@ SERVICE: Final = "db"
 VARIABLE: Final = "PULPO_DB_URI"
 #: What speaks to MongoDB where the service does not say it.
 DRIVER: Final = "motor"
+_START: Final = f"pulpo {SERVICE} start"
 
 
 def project_store(
@@ -56,8 +57,15 @@ def project_uri(
         return resolved_uri(service.uri, environ=environ, locate=locate)
     if not is_managed(manifest, SERVICE):
         return None
-    if (address := host_address(manifest, SERVICE, project.chosen_ports)) is None:
-        raise UsageError("the database has no port yet: it was never started", hint=f"pulpo {SERVICE} start")
+    if (uri := _own_uri(project, manifest)) is None:
+        raise UsageError("the database has no port yet: it was never started", hint=_START)
+    return uri
+
+
+def _own_uri(project: Project, manifest: Manifest) -> str | None:
+    """Where the database is that the project runs itself; None where it runs none, or has chosen no port for it yet."""
+    if not is_managed(manifest, SERVICE) or (address := host_address(manifest, SERVICE, project.chosen_ports)) is None:
+        return None
     host, port = address
     return f"mongodb://{f'[{host}]' if ':' in host else host}:{port}/{manifest.project.name}"
 
@@ -76,10 +84,11 @@ def store_at(uri: str | None, project: Project, manifest: Manifest) -> Store:
     """The store at a URI, or the project's embedded one where it is None; its database and driver are the project's."""
     service = manifest.services.get(SERVICE)
     driver = (service.driver if service else None) or DRIVER
-    return open_store(uri, path=project.store_path, database=manifest.project.name, driver=driver)
+    started_by = _START if uri is not None and uri == _own_uri(project, manifest) else None
+    return open_store(uri, path=project.store_path, database=manifest.project.name, driver=driver, started_by=started_by)
 
 
-def open_store(uri: str | None, *, path: Path, database: str, driver: str) -> Store:
+def open_store(uri: str | None, *, path: Path, database: str, driver: str, started_by: str | None = None) -> Store:
     """The store at the URI, its references resolved, or the embedded one in the file where there is none; `async with` opens it.
 
     Args:
@@ -87,6 +96,7 @@ def open_store(uri: str | None, *, path: Path, database: str, driver: str) -> St
         path: The embedded store's file.
         database: The name of the database where the URI has none: the project's.
         driver: `motor` or `pymongo`.
+        started_by: The command that starts a MongoDB that the project runs itself, for whoever finds it down.
 
     Raises:
         UsageError: The URI makes no sense, or what MongoDB needs is not installed. A MongoDB that does not answer is one as well,
@@ -104,4 +114,4 @@ def open_store(uri: str | None, *, path: Path, database: str, driver: str) -> St
         raise UsageError(
             f"MongoDB needs a package that is not installed: {error.name}", hint='pip install "pulpocore[mongo]"'
         ) from error
-    return MongoStore(uri, database=database, driver=driver)
+    return MongoStore(uri, database=database, driver=driver, started_by=started_by)

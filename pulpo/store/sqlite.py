@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from pulpo.store import sqlite_records
-from pulpo.store.base import Change, Collection, Condition, Ensured, Page, Record, Sort, StoreError, Written
+from pulpo.store.base import Change, Collection, Condition, Ensured, ObservedCollection, Page, Record, Sort, StoreError, Written
 from pulpo.store.cursor import read_cursor
 from pulpo.store.query import check_paging, checked, sort_order
 from pulpo.store.sqlite_connection import ConnectionThreads, connect, file_identity, prepare_file, transaction
@@ -30,6 +30,8 @@ T = TypeVar("T")
 _WRITER: Final = 0
 _READERS: Final = 1
 _READER_COUNT: Final = 2
+#: How SQLite begins to say that a table is not there.
+_NO_TABLE: Final = "no such table"
 
 
 class SqliteStore:
@@ -92,10 +94,23 @@ class SqliteStore:
         """Create the collection and its indexes where they are missing; see `Store.ensure`."""
 
         def work(connection: sqlite3.Connection) -> Ensured:
+            self._ensured.discard(collection)  # somebody may have dropped it
             with self._writing(connection, collection) as made:
                 return made
 
         return await self._threads_of(_WRITER).run(work)
+
+    async def structure(self) -> Mapping[str, ObservedCollection]:
+        """The collections that are there, with their indexes; see `Store.structure`."""
+        return await self._threads_of(_READERS).run(sqlite_records.structure)
+
+    async def drop_index(self, collection: str, name: str) -> bool:
+        """Drop an index; see `Store.drop_index`."""
+        return await self._drop(lambda connection: sqlite_records.drop_index(connection, collection, name))
+
+    async def drop_collection(self, name: str, *, with_records: bool = False) -> bool:
+        """Drop a collection; see `Store.drop_collection`."""
+        return await self._drop(lambda connection: sqlite_records.drop_collection(connection, name, with_records=with_records))
 
     async def get(self, collection: Collection, id: str) -> Record | None:  # noqa: A002 - the field's name
         """The record with this id."""
@@ -140,8 +155,9 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> Written:
             # Off the event loop, and before the write lock is taken: encoding takes longer than storing.
             documents = [sqlite_records.document(collection, record) for record in last.values()]
-            with self._writing(connection, collection):
-                return sqlite_records.upsert(connection, collection, documents, as_stored=as_stored)
+            return self._written(
+                connection, collection, lambda: sqlite_records.upsert(connection, collection, documents, as_stored=as_stored)
+            )
 
         return await self._threads_of(_WRITER).run(work)
 
@@ -213,18 +229,36 @@ class SqliteStore:
             try:
                 return work(connection)
             except sqlite3.OperationalError as error:
-                if str(error).startswith("no such table"):  # a collection that nobody ensured
+                if str(error).startswith(_NO_TABLE):  # a collection that nobody ensured
                     return nothing
                 raise
 
         return await self._threads_of(_READERS).run(read)
 
     async def _write(self, collection: Collection, work: Callable[[sqlite3.Connection], T]) -> T:
-        def write(connection: sqlite3.Connection) -> T:
+        return await self._threads_of(_WRITER).run(
+            lambda connection: self._written(connection, collection, lambda: work(connection))
+        )
+
+    def _written(self, connection: sqlite3.Connection, collection: Collection, work: Callable[[], T]) -> T:
+        """What `work` gives in a transaction in which the collection is there, also where another process has dropped it."""
+        try:
             with self._writing(connection, collection):
+                return work()
+        except sqlite3.OperationalError as error:
+            if collection not in self._ensured or not str(error).startswith(_NO_TABLE):
+                raise
+            self._ensured.discard(collection)
+        with self._writing(connection, collection):
+            return work()
+
+    async def _drop(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
+        def drop(connection: sqlite3.Connection) -> bool:
+            with transaction(connection):
+                self._check_file()
                 return work(connection)
 
-        return await self._threads_of(_WRITER).run(write)
+        return await self._threads_of(_WRITER).run(drop)
 
     @contextlib.contextmanager
     def _writing(self, connection: sqlite3.Connection, collection: Collection) -> Iterator[Ensured]:

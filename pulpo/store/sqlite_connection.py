@@ -138,6 +138,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read inside is of one moment."""
+    connection.execute("begin")
+    try:
+        yield
+    finally:
+        connection.execute("rollback")
+
+
 def prepare_file(path: Path) -> None:
     """Create the file, for its owner only, and its directory where they are missing.
 

@@ -52,7 +52,7 @@ def table(collection: Collection) -> str:
 
 def index_name(collection: Collection, index: Index) -> str:
     """The name, unique in the file, that an index has by what it is."""
-    return f"{table(collection)[1:-1]}:{','.join(index.fields)}{':unique' if index.unique else ''}"
+    return f"{table(collection)[1:-1]}:{index.label}"
 
 
 def quoted(name: str) -> str:

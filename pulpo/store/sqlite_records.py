@@ -12,9 +12,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pulpo.store.base import VERSIONS, Collection, Conflict, Ensured, NotFound, Page, Record, Sort, Stale, StoreError, Written
+from pulpo.store.base import (
+    ANY_PROJECT,
+    VERSIONS,
+    Collection,
+    Conflict,
+    Ensured,
+    Index,
+    NotFound,
+    ObservedCollection,
+    ObservedIndex,
+    Page,
+    Record,
+    Sort,
+    Stale,
+    StoreError,
+    Written,
+    not_empty,
+)
 from pulpo.store.cursor import make_cursor
-from pulpo.store.sqlite_connection import transaction
+from pulpo.store.sqlite_connection import reading, transaction
 from pulpo.store.sqlite_query import Clause, expression, index_name, order_clause, quoted, table
 from pulpo.store.values import decode, encode, from_iso, now, to_iso
 
@@ -84,7 +101,36 @@ def ensure(connection: sqlite3.Connection, collection: Collection) -> Ensured:
         kind = "unique index" if index.unique else "index"
         connection.execute(f"create {kind} if not exists {quoted(index_name(collection, index))} on {name}({','.join(keys)})")
     made = [index for index in dict.fromkeys(collection.indexes) if index_name(collection, index) not in there]
-    return Ensured(created=name[1:-1].replace('""', '"') not in there, indexes=tuple(made))
+    return Ensured(created=_bare(collection) not in there, indexes=tuple(made))
+
+
+def structure(connection: sqlite3.Connection) -> dict[str, ObservedCollection]:
+    """The collections that are there, sorted by name, all at one moment."""
+    with reading(connection):
+        collections = [Collection(name) for name in versions(connection)]
+        return {one.name: _observed(connection, one) for one in collections if _is_there(connection, one)}
+
+
+def drop_index(connection: sqlite3.Connection, collection: str, name: str) -> bool:
+    """Drop an index; False when there is none of this name."""
+    where = "type='index' and name=? and tbl_name=? and sql is not null"
+    values = (name, _bare(Collection(collection)))
+    if connection.execute(f"select 1 from sqlite_master where {where}", values).fetchone() is None:
+        return False
+    connection.execute(f"drop index {quoted(name)}")
+    return True
+
+
+def drop_collection(connection: sqlite3.Connection, name: str, *, with_records: bool) -> bool:
+    """Drop a collection; False when there is none."""
+    collection = Collection(name)
+    if not _is_there(connection, collection):
+        return False
+    if not with_records and connection.execute(f"select 1 from {table(collection)} limit 1").fetchone():
+        raise not_empty(name)
+    connection.execute(f"drop table {table(collection)}")
+    _move_on(connection, collection)
+    return True
 
 
 def conflict(collection: Collection, error: sqlite3.IntegrityError) -> Conflict:
@@ -199,6 +245,25 @@ def delete_where(connection: sqlite3.Connection, collection: Collection, where: 
     if deleted:
         _move_on(connection, collection)
     return deleted
+
+
+def _observed(connection: sqlite3.Connection, collection: Collection) -> ObservedCollection:
+    prefix = index_name(collection, Index(("",)))
+    where = "type='index' and tbl_name=?"
+    rows = connection.execute(f"select name from sqlite_master where {where} order by name", (_bare(collection),))
+    labels = [row[0].removeprefix(prefix) for row in rows if row[0].startswith(prefix)]
+    indexes = tuple(ObservedIndex(prefix + label, Index.of_label(label), ANY_PROJECT) for label in labels)
+    return ObservedCollection(indexes, count(connection, collection, Clause("1")), ANY_PROJECT)
+
+
+def _is_there(connection: sqlite3.Connection, collection: Collection) -> bool:
+    where = "type='table' and name=?"
+    return connection.execute(f"select 1 from sqlite_master where {where}", (_bare(collection),)).fetchone() is not None
+
+
+def _bare(collection: Collection) -> str:
+    """The name of the collection's table, not quoted."""
+    return table(collection)[1:-1].replace('""', '"')
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, int]:

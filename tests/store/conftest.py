@@ -29,7 +29,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     from pulpo.store.mongo import MongoStore
 
     url, database = request.getfixturevalue("mongo_url"), f"pulpo_test_{os.getpid()}_{next(_NUMBERS)}"
-    async with MongoStore(url, database=database, driver=request.param) as opened_mongo:
+    async with MongoStore(url, database=database, driver=request.param, project="shop") as opened_mongo:
         yield opened_mongo
         await opened_mongo.open()
         await opened_mongo.database.client.drop_database(database)

@@ -11,8 +11,10 @@ from pulpo.store.base import (
     Collection,
     Condition,
     Conflict,
+    Ensured,
     Index,
     NotFound,
+    ObservedCollection,
     Operator,
     Page,
     Record,
@@ -59,6 +61,86 @@ def ids(records: Iterable[Record]) -> list[int]:
 
 
 # Collections
+
+
+def own_indexes(found: ObservedCollection) -> dict[Index, str]:
+    """The names of the indexes that a project made."""
+    return {one.index: one.name for one in found.indexes if one.project is not None}
+
+
+async def test_the_structure_is_what_was_ensured(store: Store, jobs: Collection) -> None:
+    assert await store.structure() == {}
+    unique = Index(("email", "name"), unique=True)
+    await store.ensure(Collection("People", indexes=(unique,)))
+    await put(store, jobs, {"title": "a"}, {"title": "b"})
+    found = await store.structure()
+    assert {name: (one.records, set(own_indexes(one))) for name, one in found.items()} == {
+        "People": (0, {unique}),
+        "jobs": (2, set(jobs.indexes)),
+    }
+    assert list(found) == ["People", "jobs"]
+    assert {one.is_of("shop") for one in found.values()} == {True}
+    assert not any(index.altered for one in found.values() for index in one.indexes)
+
+
+async def test_an_index_is_dropped_by_its_name_and_can_be_made_again(store: Store, jobs: Collection) -> None:
+    await store.ensure(jobs)
+    name = own_indexes((await store.structure())["jobs"])[Index(("company",))]
+    assert [await store.drop_index("jobs", name), await store.drop_index("jobs", name)] == [True, False]
+    assert not await store.drop_index("nothing", name)
+    assert set(own_indexes((await store.structure())["jobs"])) == {Index(("posted", "salary"))}
+    assert await store.ensure(jobs) == Ensured(created=False, indexes=(Index(("company",)),))
+
+
+async def test_a_unique_index_that_was_dropped_forbids_nothing(store: Store) -> None:
+    people = Collection("people", indexes=(Index(("email",), unique=True),))
+    await store.create(people, record(1, email="a"))
+    await store.drop_index("people", own_indexes((await store.structure())["people"])[people.indexes[0]])
+    await store.create(Collection("people"), record(2, email="a"))
+    with pytest.raises(Conflict, match="unique: email"):
+        await store.ensure(people)
+
+
+async def test_a_collection_with_records_is_dropped_only_when_that_is_said(store: Store, jobs: Collection) -> None:
+    await put(store, jobs, {"title": "a"})
+    await store.ensure(Collection("people"))
+    with pytest.raises(Conflict, match="the collection is not empty: jobs"):
+        await store.drop_collection("jobs")
+    assert await store.count(jobs) == 1
+    assert [await store.drop_collection("people"), await store.drop_collection("people")] == [True, False]
+    assert await store.drop_collection("jobs", with_records=True)
+    assert await store.structure() == {}
+    assert await store.count(jobs) == 0
+
+
+async def test_a_dropped_collection_is_made_anew_by_whoever_knew_it(store: Store, jobs: Collection) -> None:
+    unique = Collection("people", indexes=(Index(("email",), unique=True),))
+    await store.create(unique, record(1, email="a"))
+    assert await store.drop_collection("people", with_records=True)
+    await store.create(unique, record(1, email="a"))
+    with pytest.raises(Conflict):
+        await store.create(unique, record(2, email="a"))
+    assert (await store.structure())["people"].is_of("shop")
+
+
+async def test_another_that_knew_a_dropped_collection_still_writes_to_it(store: Store, jobs: Collection) -> None:
+    async with store.another() as other:
+        await other.create(jobs, record(1))
+        assert (await store.structure())["jobs"].is_of("shop")
+        await store.drop_collection("jobs", with_records=True)
+        await other.create(jobs, record(2))
+        await other.upsert_many(jobs, [record(3)])
+    assert await store.count(jobs) == 2
+
+
+async def test_the_version_of_a_dropped_collection_moves_on(store: Store, jobs: Collection) -> None:
+    async with store.another() as other:  # what it has to tell is told when it is closed
+        await other.create(jobs, record(1))
+    before = (await store.versions())["jobs"]
+    await store.drop_collection("jobs", with_records=True)
+    dropped = (await store.versions())["jobs"]
+    await store.ensure(jobs)
+    assert before < dropped <= (await store.versions())["jobs"]
 
 
 async def test_a_collection_that_nobody_ensured_reads_as_empty(store: Store, jobs: Collection) -> None:

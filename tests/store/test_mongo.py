@@ -14,18 +14,34 @@ import pytest
 from bson import Decimal128, ObjectId
 from pymongo.errors import AutoReconnect
 
-from pulpo.store.base import Collection, Condition, Conflict, Index, Record, Sort, Stale, Store, StoreError, Written
+from pulpo.store.base import (
+    Collection,
+    Condition,
+    Conflict,
+    Ensured,
+    Index,
+    ObservedCollection,
+    ObservedIndex,
+    Record,
+    Sort,
+    Stale,
+    Store,
+    StoreError,
+    Written,
+)
 from pulpo.store.mongo import MongoStore
 from pulpo.store.mongo_patience import Patience
 from tests.mongo_server import Mongod
 
 JOBS = Collection("jobs", indexes=(Index(("company",)), Index(("posted", "salary"))), text=("title",))
 DOCUMENTS = Collection("postings", object_ids=True)
+#: MongoDB's own, of every collection.
+ID = ObservedIndex("_id_", Index(("_id",)))
 
 
 @pytest.fixture
 async def mongo(mongo_url, database, driver):
-    async with MongoStore(mongo_url, database=database, driver=driver) as opened:
+    async with MongoStore(mongo_url, database=database, driver=driver, project="shop") as opened:
         yield opened
 
 
@@ -113,12 +129,23 @@ async def test_numbers_that_only_differ_in_kind_are_a_change(mongo):
     assert (await mongo.patch(JOBS, "a", {"n": 1})).rev == 4
 
 
-async def test_a_record_that_only_mongodb_finds_too_large_is_an_error(mongo):
-    large = {"n": [0.0] * 1_050_000}
+@pytest.mark.parametrize("length", [1_052_260, 1_060_000], ids=["server", "driver"])
+async def test_a_record_that_only_mongodb_finds_too_large_is_an_error(mongo, length):
+    """What is a little too large the driver lets through."""
+    large = {"n": [0.0] * length}
     with pytest.raises(StoreError, match="larger than what MongoDB takes"):
         await mongo.upsert_many(JOBS, [Record("a", large)])
     with pytest.raises(StoreError, match="larger than what MongoDB takes"):
+        await mongo.upsert_many(JOBS, [Record("b", {}), Record("a", large)])
+    with pytest.raises(StoreError, match="larger than what MongoDB takes"):
         await mongo.create(JOBS, Record("a", large))
+    assert await mongo.get(JOBS, "a") is None
+
+
+async def test_a_record_that_just_fits_is_stored_whole(mongo):
+    large = {"n": [0.0] * 1_052_200}
+    assert await mongo.upsert_many(JOBS, [Record("a", large)]) == Written(inserted=1)
+    assert (await mongo.get(JOBS, "a")).data == large
 
 
 # Indexes
@@ -131,20 +158,90 @@ async def test_indexes_are_made_once_and_never_dropped(mongo):
         await mongo.open()
         await mongo.ensure(JOBS)
         await mongo.ensure(unique)
-    assert await index_names(mongo) == {"_id_", "company", "posted,salary", "url:unique"}
+    assert await index_names(mongo) == {"_id_", "pulpo.shop:company", "pulpo.shop:posted,salary", "pulpo.shop:url:unique"}
 
 
 async def test_an_index_that_does_the_same_under_another_name_will_do(mongo):
     await mongo.database["jobs"].create_index([("company", 1), ("_id", 1)], name="theirs")
     await mongo.ensure(JOBS)
-    assert await index_names(mongo) == {"_id_", "theirs", "posted,salary"}
+    assert await index_names(mongo) == {"_id_", "theirs", "pulpo.shop:posted,salary"}
+
+
+@pytest.mark.parametrize("unique", [False, True])
+async def test_an_index_of_another_project_will_do(mongo, mongo_url, database, unique):
+    collection = Collection("jobs", indexes=(Index(("url",), unique=unique),))
+    async with MongoStore(mongo_url, database=database, project="other") as other:
+        await other.ensure(collection)
+    assert await mongo.ensure(collection) == Ensured()
+    assert await index_names(mongo) == {"_id_", f"pulpo.other:url{':unique' if unique else ''}"}
 
 
 async def test_an_index_in_the_way_is_named(mongo):
-    await mongo.database["jobs"].create_index([("other", 1)], name="company")
-    with pytest.raises(StoreError, match="another index of jobs is in the way of the one over company: company") as caught:
+    await mongo.database["jobs"].create_index([("company", 1), ("_id", 1)], name="theirs", sparse=True)
+    await mongo.database["jobs"].create_index([("other", 1)], name="pulpo.shop:company")
+    with pytest.raises(StoreError, match="another index of jobs is in the way of the one over company: ") as caught:
         await mongo.create(JOBS, Record("a", {}))
-    assert "dropIndex('company')" in str(caught.value.hint)
+    assert "dropIndex(" in str(caught.value.hint)
+
+
+# Whose things are
+
+
+async def test_a_collection_carries_its_project_from_the_call_that_makes_it(mongo):
+    await mongo.create(JOBS, Record("a", {}))
+    await mongo.database["theirs"].insert_one({"_id": "a"})
+    await mongo.ensure(Collection("theirs"))
+    found = await mongo.structure()
+    assert (found["jobs"].project, found["theirs"].project) == ("shop", None)
+
+
+async def test_what_is_somebody_elses_is_seen_as_theirs(mongo, mongo_url, database):
+    await mongo.database["theirs"].insert_one({"_id": "a"})
+    await mongo.database["theirs"].create_index([("a", 1), ("_id", 1)], name="by_a")
+    await mongo.database["theirs"].create_index([("b", 1)], name="by_b", unique=True)
+    for name, options in {"hashed": {}, "sparse": {"sparse": True}, "partial": {"partialFilterExpression": {"c": 1}}}.items():
+        await mongo.database["theirs"].create_index(
+            [(name, "hashed" if name == "hashed" else 1), ("_id", 1)], name=name, **options
+        )
+    await mongo.database.create_collection("seen", viewOn="theirs", pipeline=[])
+    async with MongoStore(mongo_url, database=database, project="other") as other:
+        await other.ensure(Collection("shared", indexes=(Index(("c",)),)))
+    assert {name: one for name, one in (await mongo.structure()).items() if name != "system.views"} == {
+        "seen": ObservedCollection(),
+        "shared": ObservedCollection((ID, ObservedIndex("pulpo.other:c", Index(("c",)), "other")), 0, "other"),
+        "theirs": ObservedCollection(
+            (
+                ID,
+                ObservedIndex("by_a", Index(("a", "_id"))),
+                ObservedIndex("by_a", Index(("a",))),
+                ObservedIndex("by_b", Index(("b",), unique=True)),
+            ),
+            1,
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("index", "change"),
+    [(Index(("posted",)), {"hidden": True}), (Index(("posted",), unique=True), {"expireAfterSeconds": 60})],
+    ids=str,
+)
+async def test_an_index_that_was_altered_is_seen(mongo, index, change):
+    await mongo.ensure(Collection("jobs", indexes=(index,)))
+    name = f"pulpo.shop:{index.label}"
+    made = (await mongo.database["jobs"].index_information())[name]
+    await mongo.database["jobs"].drop_index(name)
+    options = {key: value for key, value in made.items() if key not in ("key", "v")}
+    await mongo.database["jobs"].create_index(made["key"], name=name, **options, **change)
+    (found,) = [one for one in (await mongo.structure())["jobs"].indexes if one.name == name]
+    assert found == ObservedIndex(name, index, "shop", altered=True)
+
+
+async def test_the_ids_of_a_collection_that_was_dropped_are_settled_anew(mongo):
+    await mongo.create(Collection("postings", object_ids=True), Record("0" * 24, {}))
+    assert await mongo.drop_collection("postings", with_records=True)
+    await mongo.create(Collection("postings"), Record("0" * 24, {}))
+    assert await mongo.database["postings"].count_documents({"_id": {"$type": "string"}}) == 1
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -365,13 +462,34 @@ async def test_each_outage_is_waited_for_anew():
         return time.monotonic() - begin
 
     assert await waited() > 0.4
-    assert await waited() < 0.4
+    assert await waited() > 0.1  # the last wait, for one that came back meanwhile
+    assert await waited() < 0.1
+    assert await waited() < 0.1
     while True:
         with contextlib.suppress(AutoReconnect):
             assert await patience.persistently(there) == 1
             break
         await asyncio.sleep(0.05)
     assert await waited() > 0.4
+
+
+async def test_what_came_back_when_it_was_no_longer_waited_for_is_found_by_the_next_call():
+    patience = Patience(0.2)
+    tries = 0
+
+    async def lost():
+        raise AutoReconnect("gone")
+
+    async def there_soon():
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise AutoReconnect("gone")
+        return 1
+
+    with pytest.raises(AutoReconnect, match="gone"):
+        await patience.persistently(lost)
+    assert await patience.persistently(there_soon) == 1
 
 
 # Loops and processes

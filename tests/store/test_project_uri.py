@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
 from pulpo.errors import UsageError
 from pulpo.manifest.model import Manifest
 from pulpo.settings import Project
-from pulpo.store.open import project_uri
+from pulpo.store.open import project_store, project_uri
 
 URI = "mongodb://db.example.org/jobs"
 
@@ -56,3 +57,14 @@ def test_a_port_that_was_chosen_is_remembered_and_one_that_was_not_is_an_error(u
 def test_the_variable_goes_before_all_of_them(uri):
     for db in (None, {"engine": "embedded"}, {"engine": "mongodb"}, {"uri": "mongodb://other/jobs"}):
         assert uri(db, PULPO_DB_URI=URI) == URI
+
+
+@pytest.mark.parametrize(("own", "hint"), [(True, "start it: pulpo db start"), (False, "start it, or see that host and port")])
+async def test_one_that_is_down_names_the_command_that_starts_it_where_there_is_one(tmp_path, own, hint):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    db = {"engine": "mongodb", "ports": [str(port)]} if own else {"uri": f"mongodb://127.0.0.1:{port}/jobs"}
+    manifest = Manifest.model_validate({"version": 1, "project": {"name": "jobs"}, "services": {"db": db}})
+    with pytest.raises(UsageError, match="nothing listens where MongoDB should be") as caught:
+        await project_store(Project(tmp_path), manifest, environ={}).open()
+    assert caught.value.hint.startswith(hint)
