@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from pulpo.declare.registry import REGISTRY
 from tests.mongo_server import Mongod
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent / "golden"
 _DATABASES = itertools.count()
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("pulpo", settings(), deadline=None)
+settings.load_profile("pulpo")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 With a token in the settings, every request needs one, but for the questions whether the API is alive and ready: the token for
 reading and writing, or the one for reading. Without one, everybody may who can reach it, which is this machine alone. Since the
 browsers of this machine show pages of others, a request has to have been meant for this machine (its `Host`), and one that
-changes something must not come from a page of an origin that the settings don't name (its `Origin`).
+changes something must not come from a page of an origin that the settings don't name (its `Origin`). In a container, where the
+API is `open`, requests of this machine come from outside, and those of other containers call it by a name without dots.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import hmac
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 OPEN: Final = frozenset({"/health/live", "/health/ready"})
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = {"WWW-Authenticate": 'Bearer realm="pulpo"'}
+#: How containers of one network call each other. A page's name has a dot, which no DNS outside answers without.
+_SERVICE: Final = re.compile(r"[A-Za-z0-9_-]+(:[0-9]+)?")
 _EXPOSED: Final = (HEADER, "ETag", "Location", "Link", "Retry-After")
 
 
@@ -67,7 +71,7 @@ class Access:
         headers = Headers(scope=scope)
         reads = scope["method"] in _READING
         if not self._settings.has_token:
-            return _not_from_here(scope, headers, self._settings.origins, reads=reads)
+            return _not_from_here(scope, headers, self._settings, reads=reads)
         if scope["path"] in OPEN and reads:
             return None
         return self._of_token(headers, reads=reads)
@@ -86,11 +90,16 @@ class Access:
         return Problem(401, "this is no token of this API", headers=_BEARER)
 
 
-def _not_from_here(scope: Scope, headers: Headers, origins: tuple[str, ...], *, reads: bool) -> Problem | None:
+def _not_from_here(scope: Scope, headers: Headers, settings: Settings, *, reads: bool) -> Problem | None:
     """Why a request was not meant for this machine, or comes from a page that may not; only asked where no token is needed."""
-    host = headers.get("Host", "")
+    host, origins = headers.get("Host", ""), settings.origins
     server = scope.get("server")
-    if server and _is_loopback_address(server[0]) and not _names_loopback(host):
+    if settings.open and not _is_meant_for_container(host, origins):
+        hint = "set PULPO_API_TOKEN, or name its origin in PULPO_API_ORIGINS"
+        return Problem(
+            421, f"without a token the API answers for this machine and its containers, not for the host: {host}", hint=hint
+        )
+    if not settings.open and server and _is_loopback_address(server[0]) and not _names_loopback(host):
         return Problem(421, f"without a token the API answers for this machine alone, not for the host: {host}")
     origin = headers.get("Origin")
     if reads or origin is None or "*" in origins or origin in origins or origin == f"{scope['scheme']}://{host}":
@@ -98,7 +107,14 @@ def _not_from_here(scope: Scope, headers: Headers, origins: tuple[str, ...], *, 
     return Problem(403, f"pages of this origin may not change anything: {origin}", hint="name it in PULPO_API_ORIGINS")
 
 
-# Each request asks the same two again.
+# Each request asks the same ones again.
+
+
+@functools.lru_cache(maxsize=64)
+def _is_meant_for_container(host: str, origins: tuple[str, ...]) -> bool:
+    """Whether a header `Host` means this machine, a service of the same stack, or an origin that the settings name."""
+    named = (urlsplit(origin).netloc for origin in origins)
+    return _names_loopback(host) or _SERVICE.fullmatch(host) is not None or host in filter(None, named)
 
 
 @functools.lru_cache(maxsize=64)

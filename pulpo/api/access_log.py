@@ -30,6 +30,8 @@ HEADER: Final = "X-Request-ID"
 #: Every record has its fields in `record.fields`.
 ACCESS: Final = logging.getLogger("pulpo.api.access")
 
+_PROBED: Final = ("/health/live", "/health/ready")
+_WELL: Final = 200
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ID_BITS: Final = 128
 _RAW_HEADER: Final = HEADER.lower().encode()
@@ -93,7 +95,12 @@ class RequestLog:
                 "request_id": request_id, "method": scope["method"], "path": scope["path"], "status": answer.status,
                 "ms": round(seconds * 1000, 1), "bytes": answer.size, "client": client[0] if client else None,
             }  # fmt: skip
-            ACCESS.info("request", extra={"fields": fields})
+            ACCESS.log(_level(scope["path"], answer.status), "request", extra={"fields": fields})
+
+
+def _level(path: str, status: int) -> int:
+    """Probes ask for the health every few seconds: only an answer that is not well is worth a line."""
+    return logging.DEBUG if path in _PROBED and status == _WELL else logging.INFO
 
 
 class JsonLines(logging.Formatter):

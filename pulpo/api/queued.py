@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from pulpo.api.problems import Problem
+from pulpo.manifest.addresses import host_address
 from pulpo.run.record import State
 
 if TYPE_CHECKING:
     from pulpo.api.context import Context
     from pulpo.api.run_shapes import RunDetail
 
+#: Seconds in which a server of this machine takes a connection.
+_MOMENT: Final = 0.5
 #: By Prefect's types of states.
 _STATES: Final = {
     "COMPLETED": State.COMPLETED,
@@ -54,7 +57,7 @@ async def look(context: Context, flow_run: str) -> RunDetail | None:
     """A flow run as the server has it; None where there is none, or no server."""
     from pulpo.api.run_shapes import RunDetail
 
-    if not _is_configured(context):
+    if not await _is_configured(context):
         return None
     async with _client(context) as (client, deployed):
         found = await deployed.read(client, UUID(flow_run))
@@ -68,15 +71,33 @@ async def look(context: Context, flow_run: str) -> RunDetail | None:
 
 async def cancel(context: Context, flow_run: str) -> bool:
     """Asks the server to cancel a flow run that a worker makes; False where it is none of those, or there is no server."""
-    if not _is_configured(context):
+    if not await _is_configured(context):
         return False
     async with _client(context) as (client, deployed):
         return bool(await deployed.cancel(client, UUID(flow_run)))
 
 
-def _is_configured(context: Context) -> bool:
+async def _is_configured(context: Context) -> bool:
+    """Whether there is a server; the project's own one counts while something listens there."""
     service = context.manifest.services.get("prefect")
-    return bool(os.environ.get("PREFECT_API_URL")) or (service is not None and service.uri is not None)
+    if os.environ.get("PREFECT_API_URL") or (service is not None and service.uri is not None):
+        return True
+    address = host_address(context.manifest, "prefect", _ports(context))
+    return address is not None and await _listens(*address)
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_MOMENT):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    return True
+
+
+def _ports(context: Context) -> Mapping[str, int]:
+    return context.project.chosen_ports if context.project else {}
 
 
 @contextlib.asynccontextmanager
@@ -92,6 +113,6 @@ async def _client(context: Context) -> AsyncIterator[tuple[Any, Any]]:
         hint = "pip install 'pulpocore[prefect]'"
         raise Problem(503, f"this needs Prefect, of which this is not installed: {error.name}", hint=hint) from error
     locate = context.document.locate if context.document else lambda _: None
-    with server.connected(context.manifest, os.environ, locate) as url:
+    with server.connected(context.manifest, os.environ, locate, ports=_ports(context)) as url:
         async with server.client(server.required(url)) as client:
             yield client, deployed

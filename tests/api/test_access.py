@@ -113,6 +113,35 @@ async def test_a_name_that_means_this_machine_by_trickery_is_refused(app, host, 
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("localhost:20123", 200),
+        ("[::1]:8000", 200),
+        ("api:8000", 200),
+        ("api", 200),
+        ("ui.example:3000", 200),
+        ("ui.example", 421),
+        ("evil.example:8000", 421),
+        ("evil.example", 421),
+        ("api.", 421),
+        ("api@evil.example", 421),
+        ("evil.example@api", 421),
+        ("172.18.0.1.evil.example", 421),
+        ("", 421),
+    ],
+)
+async def test_in_a_container_a_name_that_means_it_by_trickery_is_refused(app, host, status):
+    """DNS rebinding through the published port: the connection comes to the container's own address."""
+    made = app(open=True, origins="http://ui.example:3000,*")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://172.18.0.5:8000") as client:
+        assert (await client.get("/health/live", headers={"Host": host})).status_code == status
+    made = app(open=True, token="writes")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://172.18.0.5:8000") as client:
+        assert (await client.get("/models", headers={"Host": host, **bearer("writes")})).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("origin", "status"),
     [("http://127.0.0.1:8000", 200), ("http://ui.example", 200), ("http://evil.example", 403), ("null", 403)],
 )
@@ -195,6 +224,18 @@ async def test_each_request_leaves_a_line(app, caplog):
     assert lines[0]["bytes"] > 0
     assert "private" not in str(lines)
     assert "s3cret" not in str(lines)
+
+
+async def test_what_probes_ask_leaves_a_line_only_if_it_is_not_well(app, caplog, monkeypatch):
+    with caplog.at_level(logging.INFO, "pulpo.api.access"):
+        async with client_of(app()) as client:
+            assert (await client.get("/health/live")).status_code == 200
+            assert (await client.get("/health/ready")).status_code == 200
+            assert (await client.get("/health/nothing")).status_code == 404
+            monkeypatch.setattr("pulpo.api.health._SECONDS", 0)
+            assert (await client.get("/health/ready")).status_code == 503
+    lines = [(r.fields["path"], r.fields["status"]) for r in caplog.records if r.name == "pulpo.api.access"]
+    assert lines == [("/health/nothing", 404), ("/health/ready", 503)]
 
 
 async def test_metrics_count_by_route_not_by_path(app):

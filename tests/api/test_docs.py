@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.api.running import serving
+from tests.locks import with_services
 from tests.test_readme import block
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,8 +52,7 @@ def project(tmp_path_factory):
     (directory / "jobs.py").write_text(block("python"))
     (directory / "pyproject.toml").write_text(block("toml"))
     subprocess.run([sys.executable, "-m", "pulpo", "lock"], cwd=directory, check=True, capture_output=True)
-    lock = directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text().replace("declared:\n", 'services:\n  cache: {image: "redis:8"}\ndeclared:\n', 1))
+    with_services(directory / "pulpo.lock.yaml", cache='{image: "redis:8"}')
     return directory
 
 

@@ -17,17 +17,16 @@ from pulpo.run.record import RUNS, STEPS, RunRecord, State, StepRecord, step_id
 from pulpo.settings import Project, find_project
 from pulpo.store.base import Collection, Record
 from pulpo.store.sqlite import SqliteStore
+from tests.locks import with_services
 
 JOBS = Path(__file__).parents[2] / "examples" / "jobs"
-SERVICES = """
+FLOWS = """
 flows:
   scraping: {description: Reads the boards., schedule: {cron: "0 6 * * *"}, tags: [nightly], parameters: {keywords: "${WORDS:-python}"}}
-services:
-  db: {uri: "mongodb://app:${MONGO_PASSWORD}@db.example.org/${MONGO_DATABASE:-jobs}"}
-  cache: {image: "redis:8"}
 environments:
   prod: {operations: {scraping.stepstone.fetch: {retries: 9}}}
 """
+MONGODB = '{uri: "mongodb://app:${MONGO_PASSWORD}@db.example.org/${MONGO_DATABASE:-jobs}"}'
 
 
 @pytest.fixture
@@ -36,7 +35,8 @@ def project(tmp_path):
     directory = tmp_path / "jobs"
     shutil.copytree(JOBS, directory, ignore=shutil.ignore_patterns("run_cache", "__pycache__"))
     lock = directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text().replace("declared:\n", f"{SERVICES.lstrip()}declared:\n", 1))
+    lock.write_text(lock.read_text().replace("declared:\n", f"{FLOWS.lstrip()}declared:\n", 1))
+    with_services(lock, db=MONGODB, cache='{image: "redis:8"}')
     return find_project(directory)
 
 
@@ -173,7 +173,7 @@ async def test_services_show_references_and_never_what_they_stand_for(client, mo
         answer = await http.get("/services")
         db = (await http.get("/services/db")).json()
     assert "sesame" not in answer.text
-    assert [one["name"] for one in answer.json()["items"]] == ["cache", "db"]
+    assert [one["name"] for one in answer.json()["items"]] == ["api", "cache", "db", "prefect", "worker"]
     assert db["settings"]["uri"] == "mongodb://app:${MONGO_PASSWORD}@db.example.org/${MONGO_DATABASE:-jobs}"
     assert db["variables"] == {"MONGO_DATABASE": "default", "MONGO_PASSWORD": "yes"}
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
+
 import httpx
 import pytest
 
+from pulpo.cli.app import CLI
 from tests.api.work import api_process, make_project, until_state
 from tests.prefect_server import Shell
 
@@ -35,11 +40,43 @@ async def test_a_flow_is_queued_once_shown_and_cancelled(tmp_path, prefect):
             assert (await client.get("/runs/00000000-0000-4000-8000-000000000000")).status_code == 404
 
 
-async def test_without_a_server_nothing_is_queued(tmp_path):
-    with api_process(make_project(tmp_path)) as (_, url):
+def listen_on(cli: CLI, port: str) -> None:
+    """Have the project's own server on a port, as `ports` has it."""
+    text = cli.project.lock_path.read_text()
+    changed = re.sub(r"(  prefect:\n    ports: ).*\n", rf'\1["{port}"]\n', text)
+    assert changed != text
+    cli.project.lock_path.write_text(changed)
+
+
+async def test_the_project_s_own_server_is_asked_on_the_port_that_was_chosen(tmp_path, prefect):
+    """As a run that is not in the history: without a server that is configured it would not be looked for there."""
+    cli, shell = make_project(tmp_path), Shell(tmp_path, prefect)
+    port = int(re.search(r":(\d+)/", prefect["PREFECT_API_URL"])[1])
+    listen_on(cli, "auto")
+    ports = cli.project.cache / "services" / "ports.json"
+    ports.parent.mkdir(parents=True)
+    ports.write_text(json.dumps({"prefect": port}))
+    shell("prefect", "deploy")
+    with api_process(cli, {name: value for name, value in prefect.items() if name != "PREFECT_API_URL"}) as (_, url):
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            answer = await client.post("/flows/fetch/run", json={"engine": "prefect"})
-            assert (answer.status_code, "no Prefect server" in answer.text) == (422, True)
+            answer = await client.post("/flows/fetch/run", json={"engine": "prefect", "parameters": {"limit": 2}})
+            assert answer.status_code == 202, answer.text
+            run = answer.json()["id"]
+            assert (await client.get(f"/runs/{run}")).json()["state"] == "pending"
+            assert (await client.post(f"/runs/{run}/cancel")).status_code == 202
+            ports.write_text("{}")
+            assert (await client.get("/runs/00000000-0000-4000-8000-000000000000")).status_code == 404
+
+
+async def test_without_a_server_nothing_is_queued(tmp_path):
+    cli = make_project(tmp_path)
+    with socket.socket() as silent:  # bound all the while, so that nobody else's server gets the port
+        silent.bind(("127.0.0.1", 0))
+        listen_on(cli, f"{silent.getsockname()[1]}:4200")
+        with api_process(cli) as (_, url):
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+                answer = await client.post("/flows/fetch/run", json={"engine": "prefect"})
+                assert (answer.status_code, "can't be reached" in answer.text) == (422, True)
 
 
 def test_lines_are_kept_on_prefect_as_inline(tmp_path, prefect):

@@ -160,7 +160,7 @@ def test_a_pause_by_hand_stays_until_the_manifest_says_otherwise(server):
     server.api("POST", f"/deployments/{found['id']}/pause_deployment")
     applied = server.deploy([wanted])
     assert applied.changes == ()
-    assert len(applied.plan.notes) == 2
+    assert len(applied.notes) == 2
     server.deploy([full(server.project, description="other", schedule=replace(DAILY, cron="0 9 * * *"))])
     found = server.deployments()["scraping"]
     assert (found["paused"], found["schedules"][0]["active"], found["schedules"][0]["schedule"]["cron"]) == (

@@ -15,21 +15,28 @@ from pulpo import CLI
 from pulpo.errors import UsageError
 from pulpo.store.mongo import MongoStore
 from pulpo.store.values import record_id
+from tests.locks import with_services
 
-SERVICE = """
-services:
-  db: {uri: "${MONGO_URL}"}
+PROD = """
 environments:
   prod: {services: {db: {uri: "mongodb://app:${DB_PASSWORD}@127.0.0.1:${DB_PORT}/shop", driver: pymongo}}}
 """
 ENVELOPE = {"_model", "_id", "_rev", "_run", "_operation", "_created", "_updated"}
 
 
+def on_mongodb(directory):
+    """Have the store of a project be the MongoDB at `MONGO_URL`, and in production another; the lock's text before that."""
+    lock = directory / "pulpo.lock.yaml"
+    before = lock.read_text()
+    with_services(lock, db='{uri: "${MONGO_URL}"}')
+    lock.write_text(lock.read_text() + PROD)
+    return before
+
+
 @pytest.fixture
 def mongo_jobs(jobs, mongo_url, database, monkeypatch):
     """The jobs example with a MongoDB, in a database of its own."""
-    with (jobs.directory / "pulpo.lock.yaml").open("a") as lock:
-        lock.write(SERVICE)
+    on_mongodb(jobs.directory)
     monkeypatch.setenv("MONGO_URL", f"{mongo_url}/{database}")
     return jobs
 
@@ -79,12 +86,13 @@ def own(lines):
 # Runs
 
 
-def test_a_pipeline_makes_the_same_records_on_mongodb(mongo_jobs, jobs, tmp_path):
-    assert json.loads(mongo_jobs("run", "pipeline", "--format", "json").out)["state"] == "completed"
+def test_a_pipeline_makes_the_same_records_on_mongodb(jobs, mongo_url, database, monkeypatch):
+    monkeypatch.setenv("MONGO_URL", f"{mongo_url}/{database}")
+    embedded = on_mongodb(jobs.directory)
+    assert json.loads(jobs("run", "pipeline", "--format", "json").out)["state"] == "completed"
     assert not (jobs.directory / "run_cache" / "store.db").exists()
-    on_mongo = records(mongo_jobs)
-    lock = jobs.directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text().replace(SERVICE, ""))
+    on_mongo = records(jobs)
+    (jobs.directory / "pulpo.lock.yaml").write_text(embedded)
     jobs("run", "pipeline")
     assert own(on_mongo) == own(records(jobs)) != []
 
@@ -100,7 +108,8 @@ def test_the_history_is_in_the_same_store(mongo_jobs):
 def test_two_processes_at_once_store_the_same_records_once(mongo_jobs):
     command = [sys.executable, "-m", "pulpo", "run", "pipeline", "--format", "json"]
     both = [subprocess.Popen(command, cwd=mongo_jobs.directory, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    runs = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    said = [process.communicate(timeout=60)[0] for process in both]
+    runs = [json.loads(one) for one in said]
     assert [run["state"] for run in runs] == ["completed"] * 2
     lines = records(mongo_jobs)
     assert len(lines) == len({(line["_model"], line["_id"]) for line in lines}) == 5
@@ -108,8 +117,7 @@ def test_two_processes_at_once_store_the_same_records_once(mongo_jobs):
 
 
 def test_a_killed_run_is_resumed_and_nothing_is_doubled(shop, write, tmp_path, mongo_url, database):
-    with (tmp_path / "pulpo.lock.yaml").open("a") as lock:
-        lock.write(SERVICE)
+    on_mongodb(tmp_path)
     code = tmp_path / "shop.py"
     code.write_text(
         code.read_text()
@@ -149,9 +157,8 @@ def test_a_killed_run_is_resumed_and_nothing_is_doubled(shop, write, tmp_path, m
 
 
 def test_an_unset_variable_is_told_with_its_place_by_every_command(jobs):
-    lock = jobs.directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text() + SERVICE)
-    line = lock.read_text().splitlines().index('  db: {uri: "${MONGO_URL}"}') + 1
+    on_mongodb(jobs.directory)
+    line = (jobs.directory / "pulpo.lock.yaml").read_text().splitlines().index('  db: {uri: "${MONGO_URL}"}') + 1
     for command in (["run", "pipeline"], ["runs"], ["runs", "show"], ["db", "init"], ["db", "export"]):
         done = jobs(*command, code=1, env={"MONGO_URL": ""} and {k: v for k, v in os.environ.items() if k == "HOME"})
         assert (
@@ -161,8 +168,7 @@ def test_an_unset_variable_is_told_with_its_place_by_every_command(jobs):
 
 
 def test_a_mongodb_that_does_not_answer_is_exit_2_in_time_without_the_password(jobs):
-    lock = jobs.directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text() + SERVICE)
+    on_mongodb(jobs.directory)
     commands = [["run", "pipeline"], ["runs"], ["db", "init"], ["db", "copy", "project", "embedded"]]
     env = {"DB_PASSWORD": "hunter2", "DB_PORT": "1"}
 
@@ -191,12 +197,9 @@ def test_a_database_without_an_address_is_never_the_embedded_store(jobs):
 
 
 def test_init_makes_collections_and_indexes_once_and_says_which(shop, tmp_path, mongo_url, database):
-    lock = tmp_path / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text() + SERVICE)
     for env in ({}, {"MONGO_URL": f"{mongo_url}/{database}"}):
-        if not env:
-            text = (tmp_path / "pulpo.lock.yaml").read_text()
-            (tmp_path / "pulpo.lock.yaml").write_text(text.replace(SERVICE, ""))
+        if env:
+            on_mongodb(tmp_path)
         first = shop("db", "init", env=env).out
         assert "sale: created, index at, index kind + n\n" in first
         assert "pulpo_runs: created, index flow, index state\n" in first
@@ -204,8 +207,6 @@ def test_init_makes_collections_and_indexes_once_and_says_which(shop, tmp_path, 
         assert {one["created"] for one in json.loads(shop("db", "init", "--format", "json", env=env).out)["collections"]} == {
             False
         }
-        if not env:
-            (tmp_path / "pulpo.lock.yaml").write_text(text)
 
 
 # pulpo db export, import

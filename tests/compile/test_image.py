@@ -19,7 +19,8 @@ from pulpo.manifest.model import Manifest
 from tests.docker_engine import PYTHON_IMAGE as BASE
 from tests.docker_engine import docker_engine  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.docker
+#: Of one name, which the layers' test gives to another image: all in one process.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("image of jobs")]
 ROOT = Path(__file__).parents[2]
 IMAGE = "pulpo-test/jobs-image"
 SECRET = "hush-hush-4711"
@@ -83,10 +84,10 @@ def test_layers_that_seldom_change_come_first_and_are_the_large_ones(project):
     layers = json.loads(docker("image", "inspect", IMAGE, "--format", "{{json .RootFS.Layers}}"))
     assert len(layers) <= 11
     assert size(IMAGE) - size(BASE) < 300 * MEGABYTES
-    first = docker("image", "inspect", IMAGE, "--format", "{{.Id}}").strip()
+    docker("image", "tag", IMAGE, f"{IMAGE}:first")  # one without a name may be pruned by anybody
     (project / "jobs" / "another.py").write_text("")
     docker("compose", "-f", str(project / "run_cache" / "docker-compose.yml"), "build", "worker", cwd=project)
-    docker("image", "rm", first)
+    docker("image", "rm", f"{IMAGE}:first")
     after = json.loads(docker("image", "inspect", IMAGE, "--format", "{{json .RootFS.Layers}}"))
     same = [before == now for before, now in zip(layers, after, strict=True)]
     assert same.index(False) >= len(layers) - 3, "a change of the project makes no other layer anew"

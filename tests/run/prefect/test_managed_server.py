@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -10,12 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 
 import pytest
 
 from pulpo.manifest.model import Manifest
 from pulpo.run.prefect.server import connected
-from pulpo.run.prefect.worker import READY, process_pools
+from pulpo.run.prefect.worker import READY, has_worker, process_pools, worker_name
 
 
 def manifest(**data: object) -> Manifest:
@@ -65,6 +67,22 @@ def test_a_worker_serves_the_pools_of_processes_that_flows_name_and_the_one_by_d
     assert process_pools(manifest(), {}) == ["jobs-process"]
 
 
+def test_a_worker_has_the_name_that_it_had_before():
+    host = socket.gethostname()
+    assert worker_name(None, manifest(), {}) == f"jobs@{host}"
+    assert worker_name("prod", manifest(), {"PULPO_REPLICA": "2"}) == f"jobs-prod@{host}-2"
+
+
+def test_whose_runs_the_project_s_own_worker_takes():
+    own = manifest(services={"worker": {}, "prefect": {}})
+    assert has_worker(own, "jobs-process", {})
+    assert not has_worker(own, "other", {})
+    assert not has_worker(own, "jobs-process", {"PREFECT_API_URL": "http://set"})  # as a service it is told of the project's own
+    assert has_worker(manifest(services={"worker": {}}), "jobs-process", {"PREFECT_API_URL": "http://set"})
+    assert not has_worker(manifest(services={"worker": {"enabled": False}}), "jobs-process", {})
+    assert not has_worker(manifest(), "jobs-process", {})
+
+
 def test_a_worker_waits_for_its_server_makes_its_pools_and_ends_when_asked(prefect, tmp_path):
     """Until the server is told to be there, nobody passes on what goes to it."""
     lock = "version: 1\nproject: {name: waits, modules: [waits]}\nflows: {x: {work_pool: {name: waits-other}}}\n"
@@ -93,11 +111,20 @@ serve_worker(project, load(project.lock_path)[0], say=lambda line: print(line, f
                 assert worker.stdout.readline() == f"waiting for the Prefect server: http://127.0.0.1:{port}/api\n"
                 open_up()
                 assert worker.stdout.readline() == f"{READY}: waits-other, waits-process\n"
+                assert workers_of(server, "waits-other") == [f"waits@{socket.gethostname()}"]
                 worker.send_signal(signal.SIGTERM)
                 assert worker.stdout.read() == "the worker has ended\n"
                 assert worker.wait(30) == 0
             finally:
                 worker.kill()
+
+
+def workers_of(server: str, pool: str) -> list[str]:
+    """The workers that a server lists, by name."""
+    request = urllib.request.Request(f"{server}/work_pools/{pool}/workers/filter", method="POST", data=b"{}")
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return [worker["name"] for worker in json.load(answer)]
 
 
 @contextlib.contextmanager

@@ -4,16 +4,14 @@ import asyncio
 import json
 
 from pulpo.store.mongo import MongoStore
+from tests.locks import with_services
 from tests.run.prefect.test_worker import a_project, working
-
-SERVICE = '\nservices: {db: {uri: "${MONGO_URL}", driver: pymongo}}\n'
 
 
 async def test_two_runs_and_a_worker_at_once_share_the_records_and_the_history(tmp_path, prefect, mongo_url, database):
     environment = {**prefect, "MONGO_URL": f"{mongo_url}/{database}"}
     shell = a_project(tmp_path / "store", environment, "store")
-    lock = shell.directory / "pulpo.lock.yaml"
-    lock.write_text(lock.read_text() + SERVICE)
+    with_services(shell.directory / "pulpo.lock.yaml", db='{uri: "${MONGO_URL}", driver: pymongo}')
 
     def work():
         shell("prefect", "deploy")

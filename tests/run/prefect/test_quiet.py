@@ -44,12 +44,19 @@ def watched(jobs, tmp_path):
     """Runs a command of the project on a terminal, as somebody's first with Prefect; gives what it says, and what left."""
     guard = tmp_path / "guard"
     guard.mkdir()
-    (tmp_path / "home").mkdir()
-    migrate(tmp_path / "home")
+    database = tmp_path / "database"
+    database.mkdir()
+    migrate(database)
     (guard / "sitecustomize.py").write_text(GUARD)
     off = ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_API_URL", "CI", "GITHUB_ACTIONS")
     jobs.environment = {name: value for name, value in jobs.environment.items() if name not in off}
-    jobs.environment |= {"PYTHONPATH": str(guard), "GUARD": str(guard / "seen.txt"), "PREFECT_HOME": str(tmp_path / "home")}
+    jobs.environment |= {
+        "PYTHONPATH": str(guard),
+        "GUARD": str(guard / "seen.txt"),
+        # With a database in it, it would be the home of somebody who used Prefect before, and of whom nothing is sent.
+        "PREFECT_HOME": str(tmp_path / "home"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database / 'prefect.db'}",
+    }
 
     def _watched(*arguments: str, **env: str) -> tuple[str, str]:
         out, _ = jobs.python("-c", ON_TERMINAL, sys.executable, *arguments, **env)
