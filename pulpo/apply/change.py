@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HIDDEN = "***"
+#: The last line of a whole plan without changes.
+NOTHING = "No changes: the world is as the manifest says"
 
 
 class Action(StrEnum):
@@ -23,7 +25,7 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
-_SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-"}
+SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ class Change:
     destructive: bool = False
     #: Whether the thing was changed behind the manifest's back.
     drift: bool = False
+    #: What happens to others by it, for people: `service:api is made anew with it`. None where nothing does.
+    effect: str | None = None
 
     def __str__(self) -> str:
         """A line, and one more a field: `~ deployment:scraping/jobs  changed in Prefect`."""
-        first = f"{_SIGNS[self.action]} {self.address}  {self.cause}"
+        first = f"{SIGNS[self.action]} {self.address}  {self.cause}"
         return "\n".join([first, *(f"    {field}" for field in self.fields)])
 
 

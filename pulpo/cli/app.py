@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
-from pulpo.cli.servers import ApiAndStore
+from pulpo.cli.applying import Applying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pulpo.run.start import Parameters
 
 
-class CLI(ApiAndStore):
+class CLI(Applying):
     """The command line of one project, for its own `main.py`: `CLI().run()`; and every command as a method.
 
     Methods return what they found or made, and raise `PulpoError` where they can't: `check` returns problems, and `run` a
@@ -258,16 +258,19 @@ class CLI(ApiAndStore):
         """The latest runs, newest first."""
         from pulpo.cli.running import list_runs
 
+        self._tell_of_containers()
         return list_runs(self.project, limit)
 
     def runs_show(self, run: str = "latest") -> RunRecord:
         """A run with its steps, by id, the beginning of one, or `latest`."""
         from pulpo.cli.running import show_run
 
+        self._tell_of_containers()
         return show_run(self.project, run)
 
     def runs_logs(self, run: str = "latest", *, operation: str | None = None, level: str | None = None) -> list[LoggedLine]:
         """What the operations of a run logged, in that order; of one operation, or of one level and above, if that is said."""
         from pulpo.cli.running import show_logs
 
+        self._tell_of_containers()
         return show_logs(self.project, run, operation, level)

@@ -36,6 +36,8 @@ class OfProject:
         self.mode: str | None = mode
         #: Told how services run, and who said so, by each command that has to know it.
         self.on_mode: Callable[[ChosenMode], None] = lambda _: None
+        #: Told what a command could do only in part, in a sentence.
+        self.on_warning: Callable[[str], None] = lambda _: None
 
     @property
     def project(self) -> Project:
@@ -54,6 +56,23 @@ class OfProject:
     def manifest(self) -> Manifest:
         """The manifest as the lock has it, in the environment if there is one."""
         return self._lock()[0]
+
+    def _tell_of_containers(self) -> None:
+        """Warn that commands of this machine don't see what containers stored, where those have an embedded database."""
+        import os
+
+        from pulpo.settings import STORE_PATH_VARIABLE
+
+        if os.environ.get(STORE_PATH_VARIABLE) or not self.project.lock_path.exists():
+            return  # this is one of them; or there are none
+        from pulpo.apply.services.mode import chosen_mode
+        from pulpo.store.open import project_uri
+
+        manifest, document = self._lock()
+        if chosen_mode(manifest, self.mode, file=self.project.lock_shown).mode != "docker":
+            return
+        if project_uri(self.project, manifest, locate=document.locate) is None:
+            self.on_warning("what containers stored is not here but in a volume of theirs: ask the API for it, or use MongoDB")
 
     def _lock(self) -> tuple[Manifest, Document]:
         from pulpo.manifest.load import load

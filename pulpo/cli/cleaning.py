@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from pulpo.settings import Project
 
 #: What can be made again, beside the files of `pulpo compile`: those are known by what they say of themselves.
-_GENERATED: Final = ("__pycache__", "orchestration/__pycache__", "services", "logs", "wheels", "lock.json")
+_GENERATED: Final = ("__pycache__", "orchestration/__pycache__", "services", "logs", "wheels", "lock.json", "apply.lock")
 #: For Docker Compose; by its beginning what Pulpo made.
 _SETTINGS: Final = (".env", b"# Made by `pulpo up`")
 _DATA: Final = ("data", "store.db*")
+#: More runs than go on at once.
+_MANY: Final = 1_000
 #: What tells nothing, and does not keep a directory.
 _EMPTY: Final = (".gitignore", "__init__.py")
 
@@ -27,6 +29,8 @@ def clean(project: Project, manager: ServiceManager | None, *, data: bool) -> li
     """Remove what was generated, with `data` what was stored as well; see `CLI.clean`. Without a manager there is no lock."""
     if running := sorted({*_local(project), *_managed(manager)}):
         raise UsageError(f"services run: {', '.join(running)}", hint="stop them first: pulpo down")
+    if data and (runs := _going_on(project)):
+        raise UsageError(f"runs are going on: {', '.join(runs)}", hint="let them end, or end them with Ctrl-C")
     try:
         return sorted(_remove(project.cache, _GENERATED + (_DATA if data else ())))
     except OSError as error:
@@ -50,6 +54,29 @@ def _managed(manager: ServiceManager | None) -> Iterator[str]:
     for service in manager.status() if manager else ():
         if service.state not in quiet:
             yield service.name
+
+
+def _going_on(project: Project) -> list[str]:
+    """The runs that processes of this machine are making with the embedded store, by id; none where it can't be read."""
+    import asyncio
+    import socket
+
+    from pulpo.run.history import list_runs
+    from pulpo.run.record import State
+    from pulpo.store.base import StoreError
+    from pulpo.store.sqlite import SqliteStore
+
+    async def find() -> list[str]:
+        async with SqliteStore(project.store_path) as store:
+            runs = await list_runs(store, state=State.RUNNING, limit=_MANY)
+        return sorted(run.id for run in runs if run.process is not None and run.process.host == socket.gethostname())
+
+    if not project.store_path.exists():
+        return []
+    try:
+        return asyncio.run(find())
+    except StoreError:
+        return []
 
 
 def _remove(cache: Path, patterns: tuple[str, ...]) -> Iterator[str]:

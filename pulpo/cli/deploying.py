@@ -84,7 +84,7 @@ def deploy_flows(
     """
     if flow is not None:
         _require_flow(generator, flow)
-    desired, secrets = _desired(manifest, document, generator, flow, project.environment)
+    desired, secrets = desired_deployments(manifest, document, generator, flow, project.environment)
     with importing_prefect():
         from pulpo.apply.prefect import Scope, deploy
         from pulpo.run.prefect import deployed, server
@@ -114,7 +114,7 @@ def serve_worker(project: Project, manifest: Manifest, document: Document, *, sa
     worker.serve_worker(project, manifest, locate=document.locate, say=say)
 
 
-def _desired(
+def desired_deployments(
     manifest: Manifest, document: Document, generator: PrefectCodeGenerator, flow: str | None, environment: str | None
 ) -> tuple[Sequence[Deployment], frozenset[str]]:
     """The deployments with what references stand for, of `flow` at least, and those values."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pulpo.diagnostics import Diagnostic
     from pulpo.errors import PulpoError
 
-_STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+_STYLES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "bold": "1", "dim": "2"}
 #: The width of excerpts, but for narrower terminals.
 _WIDTH = 120
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}

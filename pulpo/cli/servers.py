@@ -103,6 +103,7 @@ class ApiAndStore(PrefectAndDatabase):
         """
         from pulpo.cli.databases import export_records
 
+        self._tell_of_containers()
         return export_records(self._locked(), models, str(output), on_progress)
 
     def db_import(self, *files: str | Path, model: str | None = None, on_progress: Progress = lambda *_: None) -> Imported:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pulpo.cli.progress import seconds
@@ -65,7 +66,9 @@ class ServiceProgress:
             if sys.stderr.isatty():
                 self._show()
             elif before is None or (before.what, before.detail) != (event.what, event.detail):
-                self._output.talk(f"  {event.service}: {_told(event)}", *_style(event))
+                # Why it failed is in the error that follows.
+                shown = replace(event, detail=None) if event.what == "failed" else event
+                self._output.talk(f"  {event.service}: {_told(shown)}", *_style(event))
 
     def _show(self) -> None:
         """Begin to show lines, the first time: what changes nothing needs no Rich."""

@@ -74,6 +74,15 @@ def manager_of(project: Project, manifest: Manifest, document: Document, mode: M
     return manager
 
 
+def told_manager(project: Project, manifest: Manifest, document: Document, mode: Mode) -> ServiceManager:
+    """As `manager_of`, where processes are told what this process was told of the API."""
+    if mode == "local":
+        from pulpo.cli.serving import as_told
+
+        manifest = as_told(manifest, document)
+    return manager_of(project, manifest, document, mode)
+
+
 def start(
     manager: ServiceManager,
     name: str,

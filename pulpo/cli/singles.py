@@ -51,6 +51,19 @@ class PrefectAndDatabase(Stack):
 
         serve_worker(self.project, *self._lock(), say=say)
 
+    def has_worker(self, work_pool: str) -> bool:
+        """Whether the service `worker` is one that takes the runs of a work pool, on the server that this process talks to.
+
+        Raises:
+            PulpoError: The lock can't be read, or variables are not set that its work pools refer to.
+        """
+        from pulpo.cli.running import importing_prefect
+
+        manifest, document = self._lock()
+        with importing_prefect():
+            from pulpo.run.prefect import worker
+        return worker.has_worker(manifest, work_pool, locate=document.locate)
+
     def db_start(self, *, on_start: Callable[[], None] = lambda: None) -> StartedService:
         """Start the database in the background unless it runs; of one that is embedded or elsewhere only its state is told.
 

@@ -37,18 +37,22 @@ class Stack(OfProject):
     def down(self, *services: str, volumes: bool = False, on_event: Callable[[ServiceEvent], None] = lambda _: None) -> None:
         """Take down services and those that need them, all where none is named; with `volumes` what they stored is lost.
 
+        Where the lock has errors it is those that run, by what is known of them without it; `on_warning` is told that.
+
         Raises:
-            PulpoError: As `up`; or a port of one is still taken.
+            PulpoError: There is no such service, nothing was ever started, or a port of one is still taken.
         """
-        self._manager().down(*services, volumes=volumes, on_event=on_event)
+        self._running().down(*services, volumes=volumes, on_event=on_event)
 
     def status(self, *services: str) -> tuple[ServiceStatus, ...]:
         """How services are, all where none is named: each after those that it needs, and last what the lock has no more.
 
+        Where the lock has errors it is those that run, as in `down`.
+
         Raises:
-            PulpoError: The lock can't be read, there is no such service, or nothing can be found out.
+            PulpoError: There is no such service, or nothing can be found out.
         """
-        return self._manager().status(*services)
+        return self._running().status(*services)
 
     def logs(
         self, *services: str, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
@@ -60,7 +64,14 @@ class Stack(OfProject):
         Raises:
             PulpoError: As `status`.
         """
-        return self._manager().logs(*services, tail=tail, since=since, follow=follow)
+        return self.named_logs(*services, tail=tail, since=since, follow=follow)[1]
+
+    def named_logs(
+        self, *services: str, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
+    ) -> tuple[tuple[str, ...], Iterator[ServiceLine]]:
+        """What `logs` returns, after the longest names that the lines of each service may have."""
+        manager = self._running()
+        return manager.log_names(*services), manager.logs(*services, tail=tail, since=since, follow=follow)
 
     def compile(self, *, check: bool = False) -> Changes:
         """Make the flows of the lock and the files of its containers in `run_cache`, unless `check`; returns what differed.
@@ -117,14 +128,49 @@ class Stack(OfProject):
 
     def _manager(self, name: str | None = None) -> ServiceManager:
         """The manager of the services of the lock, with the one of that name, which comes with Pulpo, where the lock lacks it."""
-        from pulpo.cli.single import manager_of, with_service
+        from pulpo.cli.single import told_manager, with_service
 
         manifest, document = self._lock()
         if name is not None:
             manifest = with_service(manifest, name)
-        mode = self._chosen_mode(manifest)
-        if mode == "local":
-            from pulpo.cli.serving import as_told
+        return told_manager(self.project, manifest, document, self._chosen_mode(manifest))
 
-            manifest = as_told(manifest, document)
-        return manager_of(self.project, manifest, document, mode)
+    def _running(self) -> ServiceManager:
+        """The manager of the lock's services; where the lock has errors, of those that run by what is known without it.
+
+        Raises:
+            DiagnosticsError: The lock has errors, and nothing was ever started.
+        """
+        from pulpo.cli.single import told_manager
+        from pulpo.errors import DiagnosticsError
+
+        is_said = True
+        try:
+            manifest, document = self._lock()
+            mode = self._chosen_mode(manifest)
+        except DiagnosticsError as error:
+            from pulpo.apply.services.found import project_of
+
+            manifest, document, is_said = project_of(self.project)
+            mode, problem = self._chosen_mode(manifest), error
+        else:
+            try:
+                return told_manager(self.project, manifest, document, mode)
+            except DiagnosticsError as error:
+                problem = error
+        from pulpo.apply.services.found import FoundServices
+
+        found = FoundServices(self.project, manifest, document, mode=mode)
+        if not found.topology.services:
+            raise problem
+        self.on_warning(f"the lock has errors (`pulpo check`): {_where_found(mode, is_said=is_said)}")
+        return found
+
+
+def _where_found(mode: Mode, *, is_said: bool) -> str:
+    if mode == "local":
+        containers = "" if is_said else "; --mode docker finds containers"
+        return f"services are found by what is remembered of their processes{containers}"
+    if is_said:
+        return "services are found by the labels of their containers"
+    return "services are found by their containers' labels on this machine's engine; whether it names another can't be read"

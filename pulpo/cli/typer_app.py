@@ -9,11 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulpo.cli.commands import api, check, db, explain, graph, lock, merge, prefect, run, runs, schema, show, stack
+from pulpo.cli.commands import (
+    api,
+    apply,
+    check,
+    db,
+    destroy,
+    explain,
+    graph,
+    lock,
+    merge,
+    plan,
+    prefect,
+    run,
+    runs,
+    schema,
+    show,
+    stack,
+)
 from pulpo.cli.commands import compile as compile_command
 from pulpo.cli.output import Output
 
 if TYPE_CHECKING:
+    from pulpo.apply.services.mode import ChosenMode
     from pulpo.cli.app import CLI
 
 
@@ -32,6 +50,7 @@ class State:
     output: Output = field(default_factory=Output)
     environment: str | None = None
     mode: str | None = None
+    told_mode: ChosenMode | None = None
 
     @property
     def cli(self) -> CLI:
@@ -45,8 +64,15 @@ class State:
             self.cli_or_none.environment = self.environment
         if self.mode is not None:
             self.cli_or_none.mode = self.mode
-        self.cli_or_none.on_mode = lambda chosen: self.output.talk(f"mode: {chosen}")
+        self.cli_or_none.on_mode = self._tell_mode
+        self.cli_or_none.on_warning = lambda text: self.output.talk(f"warning: {text}", "yellow")
         return self.cli_or_none
+
+    def _tell_mode(self, chosen: ChosenMode) -> None:
+        """Once, however often a command asks how services run."""
+        if chosen != self.told_mode:
+            self.told_mode = chosen
+            self.output.talk(f"mode: {chosen}")
 
     @property
     def shown_from(self) -> Path:
@@ -65,7 +91,25 @@ def build() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for module in (lock, check, compile_command, explain, graph, show, run, runs, stack, db, prefect, api, schema, merge):
+    for module in (
+        lock,
+        check,
+        compile_command,
+        explain,
+        graph,
+        show,
+        run,
+        runs,
+        plan,
+        apply,
+        destroy,
+        stack,
+        db,
+        prefect,
+        api,
+        schema,
+        merge,
+    ):
         module.register(app)
     return typer.main.get_command(app)
 

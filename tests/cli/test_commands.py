@@ -195,6 +195,15 @@ def test_ctrl_c_and_a_supervisors_stop_are_recorded_and_exit_130(jobs, number):
     assert states["scraping.linkedin.fetch"] == "completed"
 
 
+def test_what_containers_stored_in_a_database_of_their_own_is_told_to_be_elsewhere(jobs, monkeypatch):
+    told = "what containers stored is not here but in a volume of theirs: ask the API for it, or use MongoDB\n"
+    for arguments, code in ((["runs"], 0), (["db", "export"], 0), (["runs", "show"], 2), (["runs", "logs"], 2)):
+        assert told in jobs("--mode", "docker", *arguments, code=code).err
+    assert told not in jobs("runs").err
+    monkeypatch.setenv("PULPO_STORE_PATH", "elsewhere.db")  # as in one of the containers
+    assert told not in jobs("--mode", "docker", "runs").err
+
+
 def test_a_killed_run_shows_as_crashed(jobs):
     operations = jobs.directory / "jobs" / "operations.py"
     operations.write_text(

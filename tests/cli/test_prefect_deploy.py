@@ -197,6 +197,9 @@ def test_the_lock_names_the_server_for_the_engine_as_well(shop):
     url = shop.environment["PREFECT_API_URL"]
     elsewhere = Shell(shop.directory, {k: v for k, v in shop.environment.items() if k != "PREFECT_API_URL"})
     _, err = elsewhere("prefect", "deploy", SERVER=url.removesuffix("/api"))
+    assert err.endswith("so nothing runs; one starts with:\n  pulpo up worker\n")
+    path.write_text(path.read_text().replace("  worker: {}\n", "  worker: {enabled: false}\n"))
+    _, err = elsewhere("prefect", "deploy", SERVER=url.removesuffix("/api"))
     assert f"  PREFECT_API_URL={url} prefect worker start --pool {name}-process\n" in err
     run = elsewhere.run(name, "-p", "word=tea", "-p", "count=1", "--engine", "prefect", SERVER=url.removesuffix("/api"))
     assert asked(shop, "GET", f"/flow_runs/{run['flow_run']}")["state_name"] == "Completed"

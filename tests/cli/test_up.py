@@ -110,6 +110,7 @@ def test_a_service_that_fails_is_told_with_its_last_lines(toys):
     up = toys("up", code=1)
     assert "  shop: failed in " in up.err
     assert "error: shop ended before it was ready, with exit code: 1\n  no luck today\n" in up.err
+    assert up.err.count("shop ended before it was ready") == 1
     status = toys("status", code=1)
     assert re.search(r"^web +running", status.out, re.MULTILINE)
     assert re.search(r"^shop +failed .*exit code 1$", status.out, re.MULTILINE)
@@ -136,6 +137,7 @@ def test_an_interrupted_up_says_how_it_stands_and_the_next_goes_on(toys):
     assert process.returncode == 130
     assert (out, err.splitlines()[-1]) == ("", "interrupted: web is up, shop is not; `pulpo up` goes on")
     assert "Traceback" not in err
+    assert err.count(MODE) == 1
     assert toys.services.state("web").status is Status.RUNNING
     assert toys.services.state("shop").status is Status.STOPPED
     (toys.directory / "go").touch()
@@ -156,9 +158,10 @@ def test_on_a_terminal_each_service_has_a_line(toys):
 
 def test_logs_are_merged_and_coloured_by_service(toys):
     toys.lock(TWO)
-    assert toys("logs").out == ""
+    before = toys("logs")
+    assert (before.out, before.err) == ("", f"{MODE}nothing has been said\n")
     toys("up")
-    assert toys("logs").out == "web | at your service \nshop | at your service twice\n"
+    assert toys("logs").out == "web  | at your service \nshop | at your service twice\n"
     lines = [json.loads(line) for line in toys("logs", "--format", "json").out.splitlines()]
     assert [(line["service"], line["text"]) for line in lines] == [("web", "at your service "), ("shop", "at your service twice")]
     assert toys("logs", "--since", "2100-01-01").out == ""
@@ -171,12 +174,23 @@ def test_logs_are_followed(toys):
     toys.lock(TWO)
     toys("up", "web")
     with toys.begin("logs", "-f") as process:
-        assert process.stdout.readline() == "web | at your service \n"
+        assert process.stdout.readline() == "web  | at your service \n"
         toys("up", "shop")
         assert process.stdout.readline() == "shop | at your service twice\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert "Traceback" not in process.stderr.read()
+
+
+def test_logs_have_one_width_from_the_first_line_on(toys):
+    toys.lock("""
+  web: {command: [python, server.py], ports: ["PORT"]}
+  late: {command: [python, server.py, wait], ports: ["PORT"], probe: {log: your}}
+""")
+    toys("up", "--no-wait")
+    until(lambda: toys.services.state("web").status is Status.RUNNING)
+    assert toys("logs").out == "web  | at your service \n"
+    assert toys("logs", "web").out == "at your service \n"
 
 
 def test_a_lock_without_services_says_what_to_do(toys):
@@ -255,11 +269,82 @@ def test_clean_removes_what_was_generated_and_no_data(toys):
     assert toys("clean").err == f"{MODE}run_cache is clean already\n"
 
 
+def test_clean_deletes_no_data_while_a_run_goes_on(toys):
+    (toys.directory / "toys.py").write_text("""
+import pathlib, time
+from pulpo import operation
+
+@operation("wait.go")
+def go() -> None:
+    pathlib.Path("begun").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.02)
+""")
+    (toys.directory / "pyproject.toml").write_text('[tool.pulpo]\nname = "toys"\nmodules = ["toys"]\n')
+    toys("lock")
+    with toys.begin("run", "wait") as process:
+        until((toys.directory / "begun").exists)
+        assert re.search(r"^error: runs are going on: \S+\n  hint: ", toys("clean", "--data", "--yes", code=2).err, re.MULTILINE)
+        assert (toys.directory / "run_cache" / "store.db").exists()
+        process.kill()
+    toys("clean", "--data", "--yes")
+    assert not (toys.directory / "run_cache" / "store.db").exists()
+
+
 def test_an_up_that_changes_nothing_imports_nothing_heavy(toys):
     toys.lock(TWO)
     toys("up")
-    heavy = "('rich', 'prefect', 'fastapi', 'networkx', 'python_on_whales', 'pymongo', 'asyncio', 'jinja2')"
+    heavy = (
+        "('rich', 'prefect', 'fastapi', 'networkx', 'python_on_whales', 'pymongo', 'asyncio', 'jinja2', 'psutil', 'http.client')"
+    )
     program = f"import sys; from pulpo.cli.app import CLI; CLI.main(['up']); print([m for m in {heavy} if m in sys.modules])"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=toys.directory, capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", f"{MODE}everything is up already\n")
+
+
+BROKEN = {
+    "unknown key": lambda text: text.replace("services:", "sevrices:"),
+    "broken rule": lambda text: text + '  api: {ports: ["0.0.0.0:8000"]}\n',
+    "unset variable": lambda text: text + '  more: {command: [python, server.py], ports: ["${NOT_SET}"]}\n',
+    "no YAML": lambda text: text + "  : {",
+}
+
+
+@pytest.mark.parametrize("how", [*BROKEN, "no file"])
+def test_what_runs_is_seen_and_taken_down_whatever_the_lock_is(toys, how):
+    (toys.directory / "pyproject.toml").write_text("[tool.pulpo]\nname = 'toys'\n")
+    toys.lock(TWO)
+    toys("up")
+    lock = toys.directory / "pulpo.lock.yaml"
+    if how == "no file":
+        lock.unlink()
+    else:
+        lock.write_text(BROKEN[how](lock.read_text()))
+    found = toys("status")
+    assert found.err.startswith(
+        f"{MODE}warning: the lock has errors (`pulpo check`): services are found by what is remembered of"
+    )
+    assert [line.split()[:2] for line in found.out.splitlines()[1:]] == [["shop", "running"], ["web", "running"]]
+    assert "differs" not in found.out
+    assert toys("logs", "shop", "--tail", "1").out == "at your service twice\n"
+    assert toys("status", "shpo", code=2).err.endswith("error: there is no such service: shpo\n  hint: did you mean 'shop'?\n")
+    toys("down", "shop")
+    assert [toys.services.state(name).status for name in ("shop", "web")] == [Status.STOPPED, Status.RUNNING]
+    assert toys("up", code=1).out == ""
+    toys("down")
+    assert toys.services.state("web").status is Status.STOPPED
+
+
+def test_a_service_that_failed_is_seen_whatever_the_lock_is(toys):
+    toys.lock(ONE_CRASHES)
+    toys("up", code=1)
+    lock = toys.directory / "pulpo.lock.yaml"
+    lock.write_text(BROKEN["unknown key"](lock.read_text()))
+    assert "no luck today" in toys("status", code=1).out
+
+
+def test_a_lock_with_errors_of_which_nothing_runs_is_an_error(toys):
+    toys.lock(BROKEN["broken rule"](TWO))
+    for command in ("status", "down", "logs"):
+        assert "PLP" in toys(command, code=1).err

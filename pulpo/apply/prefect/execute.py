@@ -32,7 +32,12 @@ _CONFLICT, _MISSING = 409, 404
 
 
 async def execute(
-    api: Api, planned: Steps, *, on_change: Callable[[Change], None], secrets: frozenset[str] = frozenset()
+    api: Api,
+    planned: Steps,
+    *,
+    on_change: Callable[[Change], None],
+    on_refused: Callable[[Change, str], None] = lambda *_: None,
+    secrets: frozenset[str] = frozenset(),
 ) -> None:
     """Make all changes, one after the other; one that Prefect refuses does not keep back the others.
 
@@ -43,6 +48,7 @@ async def execute(
         api: Prefect's API.
         planned: What to do.
         on_change: Hears of each change that was made.
+        on_refused: Hears of each change that Prefect refused, and why.
         secrets: What must not be in messages.
 
     Raises:
@@ -57,7 +63,9 @@ async def execute(
         try:
             rest = await doing
         except RefusedError as refused:
-            refusals.append(f"\n  {change.address}: {redact(refused.detail, secrets)}")
+            reason = redact(refused.detail, secrets)
+            refusals.append(f"\n  {change.address}: {reason}")
+            on_refused(change, reason)
             return None
         if rest is None:
             done.append(change)

@@ -89,7 +89,7 @@ def _refuse(
     if wrong:
         said = ", ".join(f"{pool.name} is {observed.pools.get(pool.name, 'of two types')}, not {pool.type}" for pool in wrong)
         raise ApplyError(f"work pools have another type: {said}", hint="name another work pool in the manifest")
-    if not wanted and ours:
+    if not wanted and ours and not scope.may_empty:
         raise ApplyError(
             f"the manifest has no flows, and Prefect has deployments of the project, which would all be deleted: {len(ours)}",
             hint="delete them with `prefect deployment delete`, if that is meant",

@@ -23,3 +23,5 @@ class Scope:
     only: str | None = None
     #: The values of references, which are shown nowhere.
     secrets: frozenset[str] = frozenset()
+    #: Whether a plan may delete all that there is where nothing is desired: somebody else asks whether that is meant.
+    may_empty: bool = False

@@ -16,6 +16,7 @@ from pulpo.cli.options import INTERRUPTED, Format, FormatOption
 
 if TYPE_CHECKING:
     from pulpo.apply.change import Change
+    from pulpo.cli.app import CLI
     from pulpo.cli.deploying import DeployResult, FlowRunResult
     from pulpo.cli.output import Output
     from pulpo.run.prefect.deployed import Line
@@ -61,7 +62,7 @@ def deploy(
     else:
         output.json(_deployed_data(result, check=check))
     for pool in result.idle:
-        _warn_idle(output, pool, result.server)
+        _warn_idle(output, context.obj.cli, pool, result.server)
     if check and result.plan:
         raise typer.Exit(1)
 
@@ -122,7 +123,7 @@ def run(
         if as_text:
             _print_started(output, result)
         if idle is not None:
-            _warn_idle(output, idle, result.server)
+            _warn_idle(output, context.obj.cli, idle, result.server)
 
     try:
         result = context.obj.cli.prefect_run(
@@ -163,7 +164,11 @@ def _print_line(output: Output, line: Line) -> None:
     output.talk(f"{line.time.astimezone():%H:%M:%S} {line.level:<8} {text}", *styles)
 
 
-def _warn_idle(output: Output, pool: str, server: str) -> None:
-    variable = "" if os.environ.get("PREFECT_API_URL") else f"PREFECT_API_URL={server} "
+def _warn_idle(output: Output, cli: CLI, pool: str, server: str) -> None:
     output.talk(f"warning: no worker is online in the work pool {pool}, so nothing runs; one starts with:", "yellow")
-    output.talk(f"  {variable}prefect worker start --pool {shlex.quote(pool)}")
+    if cli.has_worker(pool):
+        environment = f" --env {cli.project.environment}" if cli.project.environment else ""
+        output.talk(f"  pulpo up worker{environment}")
+    else:
+        variable = "" if os.environ.get("PREFECT_API_URL") else f"PREFECT_API_URL={server} "
+        output.talk(f"  {variable}prefect worker start --pool {shlex.quote(pool)}")

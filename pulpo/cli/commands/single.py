@@ -91,7 +91,7 @@ def print_logs(
 
     begin = None if since is None else since_text(since, dt.datetime.now(dt.UTC))
     lines = getattr(quietly(context), f"{name}_logs")(tail=tail, since=begin, follow=follow)
-    print_lines(context.obj.output, lines, format, named=False, follow=follow)
+    print_lines(context.obj.output, lines, format, follow=follow)
 
 
 def _begin(context: typer.Context, name: str, title: str, verb: str, format: Format) -> None:  # noqa: A002

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pulpo.apply.services.status import ServiceLine, ServiceStatus
+    from pulpo.cli.app import CLI
     from pulpo.cli.output import Output
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="These alone; else all.", show_default=False)]
@@ -94,9 +95,16 @@ def down(
     if volumes and not yes:
         confirm(f"delete what {_names(services).rpartition(' ')[0] if services else 'the services'} stored?")
     with ServiceProgress(output) as progress:
-        context.obj.cli.down(*(services or []), volumes=volumes, on_event=progress)
+        _warning(context).down(*(services or []), volumes=volumes, on_event=progress)
     if not progress.changed:
         output.talk("nothing was up")
+
+
+def _warning(context: typer.Context) -> CLI:
+    """The command line object, which says what it could do only in part."""
+    cli: CLI = context.obj.cli
+    cli.on_warning = lambda text: context.obj.output.talk(f"warning: {text}", "yellow")
+    return cli
 
 
 def confirm(question: str) -> None:
@@ -123,7 +131,7 @@ def status(
     One that failed is shown with the last lines of its log. One that is starting has not failed.
     """
     output = context.obj.output
-    found = context.obj.cli.status(*(services or []))
+    found = _warning(context).status(*(services or []))
     wrong = [service for service in found if service.state.value in _WRONG]
     if format is Format.JSON:
         output.json({"version": 1, "ok": not wrong, "services": [asdict(service) for service in found]})
@@ -179,7 +187,8 @@ def _print_wrong(output: Output, service: ServiceStatus) -> None:
     output.data(output.style(f"\n{service.name} {service.state.value}{said}", "red", stream=sys.stdout))
     for line in service.lines:
         output.data(f"  {line}\n")
-    output.data(f"  all of it: pulpo logs {service.name}\n")
+    if service.lines:
+        output.data(f"  all of it: pulpo logs {service.name}\n")
 
 
 def logs(
@@ -197,8 +206,8 @@ def logs(
     from pulpo.cli.serving import since_text
 
     begin = None if since is None else since_text(since, dt.datetime.now(dt.UTC))
-    lines = context.obj.cli.logs(*(services or []), tail=tail, since=begin, follow=follow)
-    print_lines(context.obj.output, lines, format, named=len(services or []) != 1, follow=follow)
+    names, lines = _warning(context).named_logs(*(services or []), tail=tail, since=begin, follow=follow)
+    print_lines(context.obj.output, lines, format, names=names if len(services or []) != 1 else None, follow=follow)
 
 
 def print_lines(
@@ -206,24 +215,26 @@ def print_lines(
     lines: Iterable[ServiceLine],
     format: Format,  # noqa: A002 - the option
     *,
-    named: bool,
+    names: Sequence[str] | None = None,
     follow: bool = False,
 ) -> None:
-    """Print lines of services as they come, with `named` each with its service in a colour of its own."""
+    """Print lines of services as they come; where the names are given that they may have, each after its own, in a colour."""
     styles: dict[str, str] = {}
     colors = itertools.cycle(_COLORS)
-    width = 0
+    width = max(map(len, names or ()), default=0)
+    line = None
     for line in lines:
         if format is Format.JSON:
             output.json_line({"service": line.service, "time": line.time, "text": line.text})
-        elif named:
-            width = max(width, len(line.service))
+        elif names is not None:
             style = styles.get(line.service) or styles.setdefault(line.service, next(colors))
             output.data(output.style(f"{line.service.ljust(width)} |", style, stream=sys.stdout) + f" {line.text}\n")
         else:
             output.data(line.text + "\n")
         if follow:
             sys.stdout.flush()
+    if line is None:
+        output.talk("nothing has been said")
 
 
 def build(context: typer.Context) -> None:
