@@ -56,7 +56,7 @@ golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
 bench: $(READY) ## the benchmarks, side by side
-	for name in commands engine manifest store prefect api; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in commands engine manifest store prefect api services; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 spell: $(READY) ## spelling
 	$(BIN)/codespell pulpo examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md

@@ -66,14 +66,14 @@ def artifacts(generator: PrefectCodeGenerator, *, environment: str | None = None
     the one that is merged into the manifest, if one.
 
     Raises:
-        DiagnosticsError: Services break a rule, or their ports refer to variables that are not set.
+        DiagnosticsError: Services break a rule, or the addresses of their ports refer to variables that are not set.
     """
     flows = generator.generate_flows()
     if found := deployments(generator.manifest, generator, environment=environment):
         flows[PREFECT_YAML] = prefect_yaml(found)
     flows["graph.mmd"] = f"%% {HEADER}\n{mermaid(generator.compiler.dataflow)}"
     texts = {f"{_FLOWS}/{name}": text for name, text in flows.items()}
-    texts |= container_files(generator.manifest, topology(generator.manifest, environment=environment))
+    texts |= container_files(generator.manifest, topology(generator.manifest, environment=environment, written=True))
     return tuple(Artifact(name, texts[name]) for name in sorted(texts))
 
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 PROJECT_LABEL: Final = "pulpo.project"
 ENVIRONMENT_LABEL: Final = "pulpo.environment"
 DIGEST_LABEL: Final = "pulpo.digest"
+#: Of the project's image, and so of containers that run from it: what went into it, where `pulpo` had it made.
+CONTENT_LABEL: Final = "pulpo.content"
+CONTENT_VARIABLE: Final = "PULPO_CONTENT"
+#: Names the project's image where the manifest doesn't.
+IMAGE_VARIABLE: Final = "PULPO_IMAGE"
 #: Relative to `run_cache`, where the file is; the Dockerfile relative to the project.
 CONTEXT: Final = ".."
 DOCKERFILE: Final = "run_cache/Dockerfile"
@@ -36,6 +41,8 @@ PREFECT_DIRECTORY: Final = "/data/prefect"
 #: that crashes again and again is left alone in the end.
 _RESTART: Final = {"always": "unless-stopped", "on-failure": "on-failure:5", "no": "no"}
 _SWARM_RESTART: Final = {"always": "any", "on-failure": "on-failure", "no": "none"}
+#: Where Prefect's server may put its pages: the user of the image can't write where the package is.
+_PAGES: Final = "/home/pulpo/prefect-ui"
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - of a container, whose ports are published where the manifest says it
 #: A dollar sign of the text itself, or a reference with a default.
 _DOLLARS: Final = re.compile(r"\$\$|\$\{\w+:-(?P<default>[^{}]*)\}")
@@ -73,7 +80,8 @@ def compose_file(topology: Topology, *, image: str, build: Mapping[str, Any] | N
     for service in _run(topology):
         entry = texts[service.name]
         if service.image is None:
-            entry["build"] = {"context": CONTEXT, "dockerfile": DOCKERFILE, **(build or {})}
+            labels = {CONTENT_LABEL: f"${{{CONTENT_VARIABLE}:-}}"}
+            entry["build"] = {"context": CONTEXT, "dockerfile": DOCKERFILE, **(build or {}), "labels": labels}
         entry["ports"] = [_published(service.name, place, port) for place, port in enumerate(service.ports)]
         entry["depends_on"] = {need.service: {"condition": _condition(topology, need)} for need in service.needs}
         entry["restart"] = _RESTART[service.restart]
@@ -165,16 +173,18 @@ def _passed(service: ServiceDefinition) -> Iterator[str]:
 
 def _address(link: Link, service: ServiceDefinition, other: ServiceDefinition) -> str:
     host = _EVERYWHERE if link.service == service.name else other.name
-    return filled(link.text.replace("{host}", host).replace("{port}", str(other.ports[0].port if other.ports else "")))
+    return filled(link.text.replace("{host}", host).replace("{port}", _inner(other.ports[0]) if other.ports else ""))
 
 
 def _defaults(service: ServiceDefinition, topology: Topology) -> Iterable[tuple[str, str]]:
     """What containers have to be told beside where others are; the manifest goes before."""
     if service.role in (Role.PREFECT, Role.WORKER):
         yield "PREFECT_HOME", PREFECT_DIRECTORY
+    if service.role is Role.PREFECT and service.image is None:
+        yield "PREFECT_UI_STATIC_DIRECTORY", _PAGES
     if service.role is Role.PREFECT and service.ports:
         port = service.ports[0]
-        outer = port.outer or f"${{{port_variable(service.name)}:-{port.port}}}"
+        outer = _outer(port) or f"${{{port_variable(service.name)}:-{port.port}}}"
         yield "PREFECT_UI_API_URL", f"http://{_bracketed(reached_at(port.address))}:{outer}/api"
     if service.role is Role.API and all(is_loopback(port.address) for port in service.ports):
         yield "PULPO_API_OPEN", "true"
@@ -221,13 +231,24 @@ def _volumes(services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _published(service: str, place: int, port: Port) -> str:
-    outer = port.outer or f"${{{port_variable(service, place)}:-}}"
-    return f"{_bracketed(port.address)}:{outer}:{port.port}"
+    outer = _outer(port) or f"${{{port_variable(service, place)}:-}}"
+    return f"{_bracketed(port.address)}:{outer}:{filled(_inner(port))}"
 
 
 def _ingress(port: Port) -> dict[str, Any]:
-    published = {"published": port.outer} if port.outer else {}
-    return {"target": port.port, **published, "protocol": "tcp", "mode": "ingress"}
+    published = {"published": _outer(port) if port.outer_text else port.outer} if port.outer else {}
+    target = filled(port.port_text) if port.port_text else port.port
+    return {"target": target, **published, "protocol": "tcp", "mode": "ingress"}
+
+
+def _inner(port: Port) -> str:
+    """The port of the service, as the manifest has it."""
+    return port.port_text or str(port.port)
+
+
+def _outer(port: Port) -> str:
+    """The port of this machine, filled in by Compose; empty where it is to be chosen."""
+    return filled(port.outer_text or str(port.outer or ""))
 
 
 def _bracketed(address: str) -> str:
@@ -262,9 +283,10 @@ def _test(probe: Probe, service: ServiceDefinition) -> list[str] | None:
     if probe.kind == "log" or port is None:
         return None
     path = [filled(probe.path)] if probe.kind == "http" else []
+    number = filled(next((_inner(one) for one in service.ports if one.port == port), str(port)))
     if service.image is None:
-        return ["CMD", "python", "-m", "pulpo.services.probe_command", probe.kind, str(port), *path]
-    return ["CMD", "bash", "-c", _GET if path else _CONNECT, "probe", str(port), *path]
+        return ["CMD", "python", "-m", "pulpo.services.probe_command", probe.kind, number, *path]
+    return ["CMD", "bash", "-c", _GET if path else _CONNECT, "probe", number, *path]
 
 
 def filled(text: str) -> str:

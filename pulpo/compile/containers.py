@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pulpo.compile.codegen import HEADER
-from pulpo.compile.compose import compose_file, stack_file
+from pulpo.compile.compose import IMAGE_VARIABLE, compose_file, stack_file
 from pulpo.compile.dockerfile import build_arguments, dockerfile, dockerignore, image_name, needed_extras
 from pulpo.manifest.layout import Layout
 from pulpo.manifest.yaml_write import block
@@ -51,7 +51,7 @@ def container_files(manifest: Manifest, topology: Topology) -> dict[str, str]:
     if not any(service.kind == "process" for service in topology.services):
         return {}
     docker = manifest.project.docker
-    image = image_name(topology, docker)
+    image = (docker and docker.image) or f"${{{IMAGE_VARIABLE}:-{image_name(topology)}}}"
     return {
         COMPOSE: printed(compose_file(topology, image=image, build=build_arguments(docker)), _COMPOSE_HEAD),
         STACK: printed(stack_file(topology, image=image), _STACK_HEAD),

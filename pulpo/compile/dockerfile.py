@@ -125,10 +125,8 @@ def dockerignore(own: str = "") -> str:
     return "\n".join([*lines, "# Always:", *_CACHE]) + "\n"
 
 
-def image_name(topology: Topology, docker: DockerSpec | None = None) -> str:
-    """The project's image, with references: as the manifest says, else `pulpo/PROJECT`, its tag the environment."""
-    if docker and docker.image:
-        return docker.image
+def image_name(topology: Topology) -> str:
+    """The project's image, where the manifest does not name it: `pulpo/PROJECT`, its tag the environment."""
     name = _UNSAFE.sub("-", topology.project.lower()).strip("._-") or "project"
     tag = _UNSAFE.sub("-", topology.environment.lower()).strip("._-") if topology.environment else ""
     return f"pulpo/{name}" + (f":{tag}" if tag else "")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pulpo.diagnostics import errors
 from pulpo.errors import DiagnosticsError
-from pulpo.manifest.addresses import BUILT_IN, kind_of, ports_of
+from pulpo.manifest.addresses import BUILT_IN, kind_of, ports_of, written_ports
 from pulpo.manifest.needs import in_order, needs_of
 from pulpo.manifest.references import references_in
 from pulpo.manifest.service_rules import service_problems
@@ -163,7 +163,9 @@ _OWN: Final = _BuiltIn(None, 10)
 _PROGRAMS: Final = ("pulpo", "python")
 
 
-def topology(manifest: Manifest, *, environment: str | None = None, environ: Mapping[str, str] | None = None) -> Topology:
+def topology(
+    manifest: Manifest, *, environment: str | None = None, environ: Mapping[str, str] | None = None, written: bool = False
+) -> Topology:
     """The services of a manifest as they will run; the same whatever the order of its entries.
 
     Args:
@@ -171,14 +173,18 @@ def topology(manifest: Manifest, *, environment: str | None = None, environ: Map
         environment: That environment's name.
         environ: The environment variables that references in `ports` stand for; by default those of this process. All other
             references stay.
+        written: Leave those in `ports` as they are, too (see `written_ports`).
 
     Raises:
         DiagnosticsError: Services break a rule (see `pulpo.manifest.service_rules`), or `ports` refer to variables that are not
             set (PLP217).
     """
-    if found := errors(service_problems(manifest, os.environ if environ is None else environ)):
+    values = os.environ if environ is None else environ
+    if found := errors(service_problems(manifest, None if written else values)):
         raise DiagnosticsError(found)
-    plan = _Plan(manifest, environment, environ)
+    read = written_ports if written else ports_of
+    ports = {name: read(name, manifest.services[name], values) for name in needs_of(manifest)}
+    plan = _Plan(manifest, environment, ports)
     needs = needs_of(manifest)
     others: dict[str, dict[str, bool]] = {
         name: {} for name, spec in manifest.services.items() if spec.enabled is not False and name not in needs
@@ -199,11 +205,11 @@ def command_of(name: str, spec: ServiceSpec) -> tuple[str, ...] | None:
 class _Plan:
     """Decides services one by one."""
 
-    def __init__(self, manifest: Manifest, environment: str | None, environ: Mapping[str, str] | None) -> None:
+    def __init__(self, manifest: Manifest, environment: str | None, ports: Mapping[str, tuple[Port, ...]]) -> None:
         self._manifest = manifest
         self._environment = environment
         self._needs = needs_of(manifest)
-        self._ports = {name: ports_of(name, manifest.services[name], environ) for name in self._needs}
+        self._ports = ports
         self._variables = _variables_of_runs(manifest)
 
     def service(self, name: str) -> ServiceDefinition:

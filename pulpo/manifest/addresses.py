@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -28,11 +29,14 @@ _FORMS: Final = "`port`, `host_port:port` or `address:host_port:port`"
 class Port:
     """A port open to the outside. The manifest writes `port`, `outer:port` or `address:outer:port`; outer may be `auto`."""
 
-    #: The port that the service listens on in a container of its own.
+    #: The port that the service listens on in a container of its own; negative where only a variable says it (`written_ports`).
     port: int
     #: The port of this machine; as a process the service listens on it itself. None is a free one, remembered (`auto`).
     outer: int | None
     address: str = LOOPBACK
+    #: Both as the manifest has them where they refer to variables; only in what `written_ports` returns.
+    port_text: str = ""
+    outer_text: str = ""
 
 
 def parse_port(text: str, default: int | None = None) -> Port:
@@ -115,6 +119,46 @@ def ports_of(name: str, spec: ServiceSpec, environ: Mapping[str, str] | None = N
         data = {"services": {name: {"ports": texts}}}
         texts = resolve(data, os.environ if environ is None else environ).data["services"][name]["ports"]
     return tuple(parse_port(text, default) for text in texts)
+
+
+def written_ports(name: str, spec: ServiceSpec, environ: Mapping[str, str] | None = None) -> tuple[Port, ...]:
+    """The same with references left as they are, for files that are filled in where they are used.
+
+    Of an `address` the value is needed, for it says who reaches the service; and a variable that holds more than a number, such
+    as `auto`, is resolved.
+
+    Raises:
+        DiagnosticsError: As `ports_of`, of an address.
+        ValueError: As `ports_of`.
+    """
+    if not any("$" in text for text in spec.ports or ()):
+        return ports_of(name, spec, environ)
+    found: list[Port] = []
+    for index, text in enumerate(spec.ports or ()):
+        port = _written(text, -1 - index, DEFAULT_PORTS.get(name), os.environ if environ is None else environ)
+        found += [port] if port else ports_of(name, spec.model_copy(update={"ports": [text]}), environ)
+    return tuple(found)
+
+
+def _written(text: str, number: int, default: int | None, environ: Mapping[str, str]) -> Port | None:
+    """A port with references; None where it has to be resolved."""
+    from pulpo.manifest.references import references
+
+    *before, inner = re.split(r":(?![^{}]*\})", text)  # not at the one of a default
+    outer = before[-1] if before else inner
+    address = before[0] if len(before) > 1 else ""
+    values = [value for one in references(text) if (value := environ.get(one.name) or one.default)]
+    if "$" in address or len(before) > 2 or not all(map(str.isdecimal, values)):  # noqa: PLR2004 - of an address and a port
+        return None
+    as_numbers = re.sub(r"\$\{[^{}]*\}", "1", text)
+    port = parse_port(as_numbers, default)
+    return Port(
+        number if "$" in inner else port.port,
+        None if outer == AUTO else port.outer,
+        port.address,
+        port_text=inner if "$" in inner else "",
+        outer_text=outer if "$" in outer else "",
+    )
 
 
 def remembered_as(name: str, index: int = 0) -> str:

@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from pulpo.errors import PulpoError, UsageError
-from pulpo.services import logs, processes
+from pulpo.services import logs
 from pulpo.services.logs import LogLine
 from pulpo.services.ports import PortTakenError, holder, is_free, until_free
-from pulpo.services.shim import TAKEN
 from pulpo.services.spec import Address, LocalService
 from pulpo.services.state import (
+    MARK,
+    TAKEN,
     ServiceFiles,
     ServiceState,
     Status,
@@ -110,13 +111,13 @@ class LocalServices:
             ServiceError: It ended before it was ready, or is not ready in time.
         """
         files = self._files(service.name)
-        with turn(files):
+        with turn(files) as held:
             state = self._settled(files)
             new = state is None or state.status.over
             if new:
                 self._sweep(files)
                 _check_ports(service)
-                self._launch(files, service)
+                self._launch(files, service, held)
                 state = self._settled(files)
         assert state is not None  # noqa: S101 - a shim holds the lock, or held it
         try:
@@ -177,17 +178,18 @@ class LocalServices:
                 return state
             time.sleep(_EVERY)
 
-    def _launch(self, files: ServiceFiles, service: LocalService) -> None:
+    def _launch(self, files: ServiceFiles, service: LocalService, held: IO[bytes]) -> None:
+        """Start a shim, which has the turn as well until it has the lock: a killed command's is not met by the next one."""
         mark = secrets.token_hex(8)
         began = time.time()
         spec = {"id": mark, "digest": service.digest, "started": began, "service": service.data()}
         write_json(files.spec, spec)
-        environment = {**os.environ, **service.environment, processes.MARK: mark}
+        environment = {**os.environ, **service.environment, MARK: mark}
         command = [sys.executable, "-P", "-m", "pulpo.services.shim", str(files.directory), str(files.log_directory), files.name]
         with open(os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:  # noqa: PTH123 - a descriptor
             done = subprocess.run(  # noqa: S603 - our own
                 command, cwd=files.directory, env=environment, start_new_session=True, check=False,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=held, stdout=log, stderr=log,
             )  # fmt: skip
         if done.returncode not in (0, TAKEN):
             state = ServiceState(files.name, Status.FAILED, mark, started=began, exit_code=done.returncode)
@@ -220,6 +222,8 @@ class LocalServices:
 
     def _sweep(self, files: ServiceFiles) -> bool:
         """End what a shim that was killed left behind; True if there was something."""
+        from pulpo.services import processes  # it takes its time, which what changes nothing does not need
+
         spec = read_json(files.spec)
         return processes.end(spec["id"], grace=0) if isinstance(spec, dict) else False
 
@@ -245,15 +249,21 @@ def _is_free(address: Address) -> bool:
 
 def _ask_to_end(files: ServiceFiles, state: ServiceState, grace: float) -> None:
     """Have the shim end its service, and kill it when it does not; whoever holds the lock is the one that the state names."""
-    if state.shim_pid is not None:
+    from pulpo.services import processes
+
+    # Known before it is asked, as its number may be another's later. It lives on a moment without the lock.
+    shim = processes.process_of(state.shim_pid) if state.shim_pid is not None else None
+    if shim is not None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(state.shim_pid, signal.SIGTERM)
+            os.kill(shim.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace + _SLACK
     while is_held(files.lock) and time.monotonic() < deadline:
         time.sleep(_EVERY)
-    if is_held(files.lock) and state.shim_pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(state.shim_pid, signal.SIGKILL)
+    if shim is not None:
+        if is_held(files.lock):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(shim.pid, signal.SIGKILL)
+        processes.until_ended([shim], _SLACK)
 
 
 def _ended(state: ServiceState) -> str:

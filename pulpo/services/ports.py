@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-import psutil
+from typing import TYPE_CHECKING, Final
 
 from pulpo.errors import UsageError
 from pulpo.services.spec import Address
 from pulpo.services.state import read_json, write_json
+
+if TYPE_CHECKING:
+    import psutil
 
 _FIRST: Final = 20_000
 _LAST: Final = 32_000  # below what systems give to outgoing connections
@@ -93,6 +94,8 @@ def until_free(addresses: Iterable[Address], *, seconds: float) -> list[Address]
 
 def holder(port: int) -> Holder | None:
     """The process that listens on a port; None where there is none, or none that this user may see."""
+    import psutil  # it takes its time, which a port that is free does not need
+
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
@@ -101,6 +104,8 @@ def holder(port: int) -> Holder | None:
 
 
 def _holder(process: psutil.Process) -> Holder:
+    import psutil
+
     command, directory = "", None
     with contextlib.suppress(psutil.Error):
         command = shlex.join(process.cmdline()) or process.name()

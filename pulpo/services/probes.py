@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import socket
 import subprocess
@@ -69,6 +68,8 @@ def is_ready(probe: Probe, directory: str, environment: Mapping[str, str], any_l
 
 
 def _answers(host: str, port: int, path: str) -> bool:
+    import http.client  # with TLS and mail: only who probes needs it
+
     connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     try:
         connection.request("GET", path)

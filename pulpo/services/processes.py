@@ -18,7 +18,8 @@ from typing import Final
 
 import psutil
 
-MARK: Final = "PULPO_SERVICE"
+from pulpo.services.state import MARK
+
 _SUBREAPER: Final = 36
 _PARENT_DEATH_SIGNAL: Final = 1
 _LINUX: Final = sys.platform == "linux"
@@ -64,21 +65,32 @@ def end(mark: str, *, grace: float, root: psutil.Process | None = None) -> bool:
     for process in asked:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _until_ended(asked, grace)
+    until_ended(asked, grace)
     forced = False
+    known = dict.fromkeys(asked)  # one that is just ending shows no mark any more
     for _ in range(20):  # what forks faster than it is found gives up at some time, or the machine does
-        left = _processes(mark, root)
+        known |= dict.fromkeys(_processes(mark, root))
+        left = [process for process in known if not _ended(process)]
         if not left:
             break
         forced = True
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        _until_ended(left, 1)
+        until_ended(left, 1)
     return forced
 
 
-def _until_ended(processes: Iterable[psutil.Process], seconds: float) -> None:
+def process_of(pid: int) -> psutil.Process | None:
+    """The process that has this number now; None where there is none."""
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
+
+
+def until_ended(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait until all have ended, or for so many seconds."""
     deadline = time.monotonic() + seconds
     waiting = list(processes)
     while (waiting := [p for p in waiting if not _ended(p)]) and time.monotonic() < deadline:
@@ -106,7 +118,10 @@ def _mark(process: psutil.Process) -> str | None:
 
 
 def _ended(process: psutil.Process) -> bool:
+    """Whether it runs no more. Of a zombie only its first thread has surely ended: the others may still hold its ports."""
     try:
-        return not process.is_running() or process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        if not process.is_running() or process.status() == psutil.STATUS_DEAD:
+            return True
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
     except psutil.Error:
         return True

@@ -6,7 +6,10 @@ all it left behind when it is asked to (SIGTERM). Whoever wants to know how it i
 
     python -m pulpo.services.shim DIRECTORY LOG_DIRECTORY NAME
 
-exits with 0 as soon as the lock is held and another process goes on with it, and with 75 where another shim has it.
+exits with 0 as soon as the lock is held and another process goes on with it, and with `TAKEN` where another shim has it. That
+other process begins when this one is gone, which has the service's mark as well and would be ended with what the service left.
+Its standard input is the service's turn (`pulpo.services.state.turn`): it is kept until the lock is held, also where whoever
+started this was killed.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -32,16 +35,14 @@ from pulpo.services import processes
 from pulpo.services.logs import RotatingLog
 from pulpo.services.probes import LogProbe, is_ready
 from pulpo.services.spec import LocalService
-from pulpo.services.state import ServiceFiles, ServiceState, Status, hold, read_json, write_state
+from pulpo.services.state import TAKEN, ServiceFiles, ServiceState, Status, hold, read_json, write_state
 
-#: The exit code where another shim has the service, as sendmail's EX_TEMPFAIL.
-TAKEN: Final = 75
 #: Seconds after which a service without a probe is ready.
 _SETTLED: Final = 0.3
 #: Seconds of life after which earlier restarts are forgotten.
 _HEALTHY: Final = 60
-#: Seconds between two looks whether it is ready: at first, and from when on less often.
-_LOOKS, _SOON, _LATER = 0.05, 5.0, 0.5
+#: Seconds between two looks whether it is ready: at first, and from when on less often. A line of its log is seen at once.
+_LOOKS, _SOON, _LATER = 0.05, 5.0, 0.2
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _LONGEST_LINE: Final = 64 * 1024
 
@@ -49,8 +50,9 @@ _LONGEST_LINE: Final = 64 * 1024
 class Output:
     """What the service says: to its log, and looked at for the line that means it is ready."""
 
-    def __init__(self, log: RotatingLog, pattern: re.Pattern[str] | None) -> None:
+    def __init__(self, log: RotatingLog, pattern: re.Pattern[str] | None, on_seen: Callable[[], None]) -> None:
         self._log = log
+        self._on_seen = on_seen
         self._pattern = pattern
         self._writing = threading.Lock()
         self._seen = False
@@ -61,8 +63,9 @@ class Output:
             for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
                 with self._writing, contextlib.suppress(OSError):  # a full disk must not stop the service
                     self._log.write(line)
-                if self._pattern is not None and self._pattern.search(line.decode("utf-8", "replace")):
+                if self._pattern is not None and not self._seen and self._pattern.search(line.decode("utf-8", "replace")):
                     self._seen = True
+                    self._on_seen()
 
     def begin(self) -> None:
         """Forget the lines of the process before."""
@@ -81,13 +84,13 @@ class Shim:
         self._service = service
         self._state = state
         pattern = re.compile(service.probe.pattern) if isinstance(service.probe, LogProbe) else None
-        self._output = Output(RotatingLog(files.log, max_bytes=service.log_bytes), pattern)
+        self._output = Output(RotatingLog(files.log, max_bytes=service.log_bytes), pattern, self._wake)
         self._stopping = threading.Event()
         self._was_ready = False
-        self._woken, wake = os.pipe()
-        for end in (self._woken, wake):
+        self._woken, self._waking = os.pipe()
+        for end in (self._woken, self._waking):
             os.set_blocking(end, False)
-        signal.set_wakeup_fd(wake)
+        signal.set_wakeup_fd(self._waking)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
         for asked in (signal.SIGTERM, signal.SIGINT):
             signal.signal(asked, self._stop)
@@ -171,8 +174,12 @@ class Shim:
     def _stop(self, *_: object) -> None:
         self._stopping.set()
 
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it is full of wakes
+            os.write(self._waking, b"\0")
+
     def _sleep(self, seconds: float) -> None:
-        """Until a signal comes, or so many seconds."""
+        """Until a signal or the line comes, or so many seconds."""
         if not self._stopping.is_set():
             select.select([self._woken], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
@@ -190,8 +197,14 @@ def main(arguments: Sequence[str]) -> int:
     lock = hold(files.lock, seconds=1)
     if lock is None:
         return TAKEN
+    gone, alive = os.pipe()
     if os.fork():  # the other one goes on; whoever started this knows that the lock is held
-        return 0
+        os._exit(0)
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor
+        os.dup2(nothing.fileno(), 0)  # the turn of whoever started this: others may have it now
+    os.close(alive)
+    os.read(gone, 1)  # nothing comes: it ends when the process has ended that had the other end
+    os.close(gone)
     with lock:
         _keep(files)
     return 0

@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
+
+#: The environment variable that all processes of a service have, with the id of its start.
+MARK: Final = "PULPO_SERVICE"
+#: The exit code of a shim where another one has the service, as sendmail's EX_TEMPFAIL.
+TAKEN: Final = 75
 
 
 class Status(StrEnum):
@@ -189,9 +194,9 @@ def hold(path: Path, *, seconds: float) -> IO[bytes] | None:
 
 
 @contextlib.contextmanager
-def turn(files: ServiceFiles) -> Iterator[None]:
-    """Within it nobody else starts or stops the service; waits for whoever does."""
+def turn(files: ServiceFiles) -> Iterator[IO[bytes]]:
+    """Within it nobody else starts or stops the service; waits for whoever does. It lasts for as long as the file is open."""
     files.make()
     with files.turn.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -132,7 +133,8 @@ def test_a_service_waits_for_readiness_only_where_a_health_check_can_tell_it():
 
 def test_only_services_of_the_project_are_built_and_have_its_image():
     services = compose(DB, API)["services"]
-    assert services["api"]["build"] == {"context": "..", "dockerfile": "run_cache/Dockerfile"}
+    labels = {"pulpo.content": "${PULPO_CONTENT:-}"}
+    assert services["api"]["build"] == {"context": "..", "dockerfile": "run_cache/Dockerfile", "labels": labels}
     assert (services["api"]["image"], services["db"]["image"]) == (IMAGE, "mongo:8")
     assert "build" not in services["db"]
     assert all("build" not in service for service in stack(DB, API)["services"].values())
@@ -267,6 +269,15 @@ def test_prefects_pages_look_for_its_api_where_the_browser_finds_it(port, url):
     assert compose(said)["services"]["prefect"]["environment"]["PREFECT_UI_API_URL"] == "https://p.example.org/api"
 
 
+def test_prefects_pages_are_put_where_the_images_user_may_write():
+    def places(file):
+        return [service["environment"].get("PREFECT_UI_STATIC_DIRECTORY") for service in file["services"].values()]
+
+    for made in (compose, stack):
+        assert places(made(PREFECT, WORKER)) == ["/home/pulpo/prefect-ui", None]
+        assert places(made(dataclasses.replace(PREFECT, image="prefecthq/prefect:3"))) == [None]
+
+
 @pytest.mark.docker
 def test_probes(tmp_path):
     def test_of(probe: Probe, image: str | None = None) -> list[str]:
@@ -333,3 +344,45 @@ def test_the_text_is_read_as_what_was_meant():
 def test_the_images_directories_are_those_that_volumes_of_the_project_are_mounted_at():
     service = own(mounts=(Mount("a", "/data/a"), Mount("./b", "/b"), Mount("${C}", "/c")))
     assert project_targets(of(EMBEDDED, service, CACHE)) == ("/data/a", "/data/store")
+
+
+PORTS = ("${WEB_PORT}", "${OUTER:-9000}:80", "0.0.0.0:${OUTER}:${WEB_PORT:-81}")
+
+
+def test_variables_in_ports_are_left_to_compose_set_or_not():
+    web = {"image": "web", "ports": list(PORTS), "probe": {"http": "/"}}
+    reader = {"image": "reader", "depends_on": ["web"]}
+    left_out = {name: {"enabled": False} for name in ("db", "prefect", "worker", "api")}
+    manifest = Manifest.model_validate(
+        {"version": 1, "project": {"name": "toy"}, "services": {**left_out, "web": web, "reader": reader}}
+    )
+    files = container_files(manifest, topology(manifest, environ={}, written=True))
+    assert files == container_files(manifest, topology(manifest, environ={"WEB_PORT": "7000", "OUTER": "7001"}, written=True))
+    entries = YAML(typ="safe").load(files[COMPOSE])["services"]
+    assert entries["web"]["ports"] == [
+        "127.0.0.1:${WEB_PORT}:${WEB_PORT}", "127.0.0.1:${OUTER:-9000}:80", "0.0.0.0:${OUTER}:${WEB_PORT:-81}",
+    ]  # fmt: skip
+    assert entries["web"]["environment"]["PORT"] == entries["reader"]["environment"]["WEB_PORT"] == "${WEB_PORT}"
+    assert entries["web"]["healthcheck"]["test"][-2:] == ["${WEB_PORT}", "/"]
+
+    swarm = YAML(typ="safe").load(files[STACK])["services"]["web"]["ports"]
+    assert swarm == [{"target": "${WEB_PORT:-81}", "published": "${OUTER}", "protocol": "tcp", "mode": "ingress"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "published"),
+    [
+        ("${PORT:-auto}", None, "127.0.0.1:${PULPO_PORT_API:-}:8000"),
+        ("${PORT}", "auto", "127.0.0.1:${PULPO_PORT_API:-}:8000"),
+        ("${PORT:-auto}", "8001", "127.0.0.1:${PORT:-auto}:${PORT:-auto}"),
+        ("${PORT}", "127.0.0.1:8001:8002", "127.0.0.1:8001:8002"),
+        ("${ADDRESS:-127.0.0.1}:8001:8002", None, "127.0.0.1:8001:8002"),
+        ("auto:${PORT}", None, "127.0.0.1:${PULPO_PORT_API:-}:${PORT}"),
+    ],
+)
+def test_a_variable_of_a_port_that_is_no_number_is_resolved(text: str, value: str | None, published: str):
+    manifest = Manifest.model_validate(
+        {"version": 1, "project": {"name": "toy"}, "services": {"api": {"ports": [text]}, "worker": {"enabled": False}}}
+    )
+    found = topology(manifest, environ={"PORT": value} if value else {}, written=True)
+    assert compose_file(found, image=IMAGE)["services"]["api"]["ports"] == [published]

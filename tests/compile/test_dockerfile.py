@@ -9,7 +9,7 @@ import pytest
 from pulpo.compile import artifacts as files
 from pulpo.compile.artifacts import Changes, artifacts
 from pulpo.compile.codegen import PrefectCodeGenerator
-from pulpo.compile.containers import CONTAINER_FILES
+from pulpo.compile.containers import COMPOSE, CONTAINER_FILES, container_files
 from pulpo.compile.dockerfile import build_arguments, dockerfile, dockerignore, image_name, needed_extras
 from pulpo.compile.requirements import requirements
 from pulpo.compile.topology import Mount, Role, ServiceDefinition, Topology, topology
@@ -50,7 +50,15 @@ def test_an_environments_image_is_compiled_for_it_and_has_a_tag_of_its_own():
     assert "PULPO_ENV='Staging 2'" in dockerfile(staging)
     assert "PULPO_ENV" not in dockerfile(TOPOLOGY)
     assert (image_name(TOPOLOGY), image_name(staging)) == ("pulpo/jobs", "pulpo/jobs:staging-2")
-    assert image_name(staging, DockerSpec(image="${REGISTRY}/jobs:1")) == "${REGISTRY}/jobs:1"
+
+
+def test_the_image_is_named_by_the_manifest_else_by_the_machine_that_it_is_made_on():
+    def image(**project) -> str:
+        found = manifest({"api": {}}, project={"name": "Jobs", **project})
+        return container_files(found, topology(found))[COMPOSE].split("image: ")[1].splitlines()[0]
+
+    assert image() == '"${PULPO_IMAGE:-pulpo/jobs}"'
+    assert image(docker={"image": "${REGISTRY}/jobs:1"}) == '"${REGISTRY}/jobs:1"'
 
 
 def test_volumes_belong_to_the_images_user():

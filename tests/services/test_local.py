@@ -11,13 +11,15 @@ import sys
 import textwrap
 import threading
 
+import psutil
 import pytest
 
+from pulpo.services import processes
 from pulpo.services.local import LocalServices, PortTakenError, ServiceError
 from pulpo.services.ports import is_free
 from pulpo.services.probes import CommandProbe, HttpProbe, LogProbe, TcpProbe
 from pulpo.services.spec import Address, LocalService
-from pulpo.services.state import Status
+from pulpo.services.state import MARK, Status
 from tests.services.conftest import alive, child_of, get, until
 
 
@@ -93,6 +95,16 @@ def test_one_that_ends_before_it_is_ready_says_its_last_words(services, service)
     with pytest.raises(ServiceError) as again:
         services.start(service("crash"))
     assert again.value.message == caught.value.message  # the words of this start alone
+
+
+def test_what_started_the_shim_is_not_ended_with_what_the_service_left(services, service, tmp_path):
+    """The process that made the shim has the mark as well, and may take its time to end."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, sys, time\nif 'web' in sys.orig_argv: atexit.register(time.sleep, 2)\n"
+    )
+    for _ in range(3):
+        with pytest.raises(ServiceError, match=r"^web ended before it was ready, with exit code: 1\n"):
+            services.start(service("crash", environment={"PYTHONPATH": str(tmp_path)}))
 
 
 def test_a_command_that_is_not_there(services, tmp_path):
@@ -176,6 +188,24 @@ def test_without_its_shim_a_service_is_stopped_with_all_it_left_behind(services,
     assert not alive(left)
     assert is_free(Address("127.0.0.1", port))
     assert services.state("web").status is Status.STOPPED
+
+
+def test_ended_means_that_all_its_threads_have_ended(port):
+    """The first one of a process may end long before another one, which still listens."""
+    program = f"""
+import ctypes, signal, socket, threading, time
+server, asked = socket.create_server(("127.0.0.1", {port})), threading.Event()
+threading.Thread(target=lambda: (asked.wait(), time.sleep(1))).start()
+signal.signal(signal.SIGTERM, lambda *_: (asked.set(), ctypes.CDLL(None).pthread_exit(None)))
+print(flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, MARK: "of-its-own"}, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        assert not processes.end("of-its-own", grace=10)
+        assert is_free(Address("127.0.0.1", port))
 
 
 def test_a_shim_that_hangs_is_killed(services, service):
@@ -286,3 +316,39 @@ def test_looking_never_keeps_a_shim_from_starting(services, service):
         stop.set()
         for looker in lookers:
             looker.join()
+
+
+def test_a_start_that_was_killed_in_the_middle_does_not_go_on_after_a_stop(tmp_path, services, service):
+    """What a killed start has begun, and nobody can see yet, is waited for, and ended like anything else."""
+    (tmp_path / "sitecustomize.py").write_text(
+        textwrap.dedent(f"""
+            import os, pathlib, sys, time
+
+            if "pulpo.services.shim" in sys.orig_argv:
+                if os.environ.pop("{MARK}", None):  # as a process is that is being made: without an environment
+                    os.execv(sys.executable, sys.orig_argv)
+                pathlib.Path("launching").touch()
+                while not pathlib.Path("go").exists():
+                    time.sleep(0.02)
+            """)
+    )
+    spec = tmp_path / "service.json"
+    spec.write_text(json.dumps(service(listens=False).data()))
+    program = (
+        "import json, pathlib, sys; from pulpo.services.local import LocalServices; from pulpo.services.spec import LocalService;"
+        "service = LocalService.from_data(json.loads(pathlib.Path(sys.argv[2]).read_text()));"
+        "LocalServices(pathlib.Path(sys.argv[1])).start(service)"
+    )
+    cache = tmp_path / "run_cache"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    starter = subprocess.Popen([sys.executable, "-c", program, str(cache), str(spec)], env=environment)
+    until((cache / "services" / "launching").exists)
+    starter.kill()
+    starter.wait()
+    stopping = threading.Thread(target=services.stop, args=["web"])
+    stopping.start()
+    stopping.join(0.5)
+    (cache / "services" / "go").touch()
+    stopping.join(30)
+    until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or ())], 10)
+    assert services.state("web").status is Status.STOPPED

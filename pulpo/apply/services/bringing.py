@@ -8,19 +8,25 @@ Compose does what it is best at: making containers what the file says.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from pulpo.apply.services.comparing import replaced
+from pulpo.apply.services.container_logs import last_lines
 from pulpo.apply.services.containers import ASKED, CRASHES, why
 from pulpo.apply.services.engine import DockerError
 from pulpo.apply.services.refusals import passes, refusal
-from pulpo.apply.services.stack import replaced
+from pulpo.apply.services.removing import heal, stop
 from pulpo.apply.services.status import ServiceError, ServiceEvent, State
+from pulpo.apply.services.together import NeedsFailedError
+from pulpo.errors import PulpoError, UsageError
 
 if TYPE_CHECKING:
     from pulpo.apply.change import Plan
+    from pulpo.apply.services.container_status import Observer, Seen
+    from pulpo.apply.services.containers import Container
     from pulpo.apply.services.driver import OnEvent
-    from pulpo.apply.services.stack import Seen, Stack
+    from pulpo.apply.services.stack import Stack
     from pulpo.compile.topology import ServiceDefinition
 
 #: After a killed `up` the engine may still be finishing what that one asked for.
@@ -28,13 +34,15 @@ _ATTEMPTS: Final = 5
 _EVERY: Final = 0.1
 _AGAIN: Final = 0.5
 _LINES: Final = 20
+_STOPPED: Final = (State.STOPPED, State.ABSENT, State.STOPPING)
 
 
 class Bringing:
     """One `up`: which services are still to be started, which are waited for, which are ready, which failed."""
 
-    def __init__(self, stack: Stack, names: Sequence[str], plan: Plan, seen: Seen, on_event: OnEvent) -> None:
+    def __init__(self, stack: Stack, observer: Observer, names: Sequence[str], plan: Plan, seen: Seen, on_event: OnEvent) -> None:
         self._stack = stack
+        self._observer = observer
         self._on_event = on_event
         changed = {change.address.partition(":")[2] for change in plan.changes}
         self._forced = replaced(plan)
@@ -42,15 +50,16 @@ class Bringing:
         self._unchanged = {name for name in names if name not in changed}
         self._waiting: dict[str, float] = {}
         self._ready: set[str] = set()
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, PulpoError | NeedsFailedError] = {}
         self._mine: set[str] = set()
         self._tries = dict.fromkeys(names, 0)
-        self._ends = {name: max((one.restarts for one in seen.containers.get(name, ())), default=0) for name in self._unchanged}
+        self._ends = {name: _restarts(seen.containers.get(name, ())) for name in self._unchanged}
 
     def run(self, *, wait: bool) -> None:
         """Bring them up.
 
         Raises:
+            UsageError: The port of one is somebody else's, and no other one failed for itself.
             ServiceError: Some failed; those that don't need them are up.
         """
         try:
@@ -61,17 +70,18 @@ class Bringing:
                 if self._pending or self._waiting:
                     time.sleep(_EVERY)
         except KeyboardInterrupt:
-            self._stop([name for name in self._mine if name in self._waiting])
+            for name in self._mine & self._waiting.keys():
+                stop(self._stack, name)
             raise
         if self._failed:
-            raise ServiceError("\n".join(self._failed[name] for name in sorted(self._failed)), sorted(self._failed))
+            raise self._error()
 
     def _startable(self) -> Iterator[str]:
         for name in list(self._pending):
             needs = [need for need in self._stack.definitions[name].needs if need.service in self._tries]
             if failed := next((need.service for need in needs if need.service in self._failed), None):
                 self._pending.remove(name)
-                self._fail(name, f"{name} was not started: it needs {failed}")
+                self._fail(name, NeedsFailedError(f"{name} was not started: it needs {failed}"))
             elif all(need.service in (self._ready if need.ready else self._ready | self._waiting.keys()) for need in needs):
                 yield name
 
@@ -80,8 +90,6 @@ class Bringing:
             self._pending.remove(name)
             self._waiting[name] = time.monotonic()
         changed = [name for name in names if name not in self._unchanged]
-        if not changed:
-            return
         self._mine |= set(changed)
         for name in changed:
             self._ends.setdefault(name, 0)
@@ -91,131 +99,108 @@ class Bringing:
             ([n for n in changed if n in self._forced], ("--force-recreate",)),
         ):
             if group:
-                self._bring(group, options)
+                self._make(group, options)
 
-    def _bring(self, names: list[str], options: Sequence[str]) -> None:
+    def _make(self, names: list[str], options: Sequence[str]) -> None:
         try:
-            self._call(names, options)
+            make(self._stack, names, options, on_pull=lambda name: self._tell(name, "pulling"))
         except DockerError as error:
-            if len(names) == 1:
-                self._refused(names[0], error)
+            if len(names) > 1:
+                for name in names:  # which of them it was is found out by asking for each
+                    self._make([name], options)
                 return
-            for name in names:  # which of them it was is found out by asking for each
-                self._bring([name], options)
-
-    def _call(self, names: list[str], options: Sequence[str]) -> None:
-        for attempt in range(_ATTEMPTS):
-            with self._stack.turn():
-                heal(self._stack)  # without `--no-deps`: Compose's hash would be another one
-                try:
-                    with self._stack.lines("up", "--detach", "--no-build", *options, *names) as lines:
-                        for line in lines:
-                            self._progress(line)
-                except DockerError as error:
-                    if attempt + 1 == _ATTEMPTS or not passes(error):
-                        raise
-                else:
-                    return
-            time.sleep(_AGAIN * (attempt + 1))
-
-    def _progress(self, line: str) -> None:
-        if line.endswith(" Pulling") and (name := line.split(maxsplit=1)[0]) in self._tries:
-            self._tell(name, "pulling")
+            one = next(iter(self._observer.see().containers.get(names[0], ())), None)
+            self._fail(names[0], refusal(self._stack, names[0], error, why(one, State.FAILED) if one and one.error else None))
 
     def _look(self) -> None:
-        seen = self._stack.see()
+        seen = self._observer.see()
         for name in list(self._waiting):
-            state = seen.state(name)
+            state, several = seen.state(name), seen.containers.get(name, ())
             definition = self._stack.definitions[name]
             if state is State.RUNNING or (state is State.EXITED and definition.probe is None):
                 self._done(name)
-            elif state in (State.STOPPED, State.ABSENT, State.STOPPING) or (
-                state is State.FAILED and self._was_killed(seen, name)
-            ):
-                self._again(name, seen)
-            elif problem := self._problem(seen, name, state, definition):
-                self._give_up(name, seen, problem)
+            elif state in _STOPPED or (state is State.FAILED and _was_killed(several)):
+                self._again(name, several)
+            elif problem := _problem(definition, state, several, since=self._waiting[name], ends=self._ends[name]):
+                self._give_up(name, several, problem)
 
-    def _problem(self, seen: Seen, name: str, state: State, definition: ServiceDefinition) -> str | None:
-        one = seen.containers[name][0]
-        if state in (State.FAILED, State.EXITED):
-            return one.error or f"{name} ended before it was ready, with exit code: {one.exit_code}"
-        if max(other.restarts for other in seen.containers[name]) - self._ends[name] >= CRASHES:
-            return f"{name} ended again and again before it was ready, with exit code: {one.exit_code}"
-        if time.monotonic() - self._waiting[name] > definition.ready_timeout:
-            return f"{name} is not ready after {definition.ready_timeout:g} s"
-        return None
-
-    def _was_killed(self, seen: Seen, name: str) -> bool:
-        return any(one.exit_code in ASKED and not one.error and not one.out_of_memory for one in seen.containers[name])
-
-    def _again(self, name: str, seen: Seen) -> None:
+    def _again(self, name: str, several: Sequence[Container]) -> None:
         """Something stopped it: another command, or the engine, which finishes what a killed command asked for."""
         self._tries[name] += 1
         if self._tries[name] >= _ATTEMPTS:
-            self._give_up(name, seen, f"{name} was stopped while it started")
+            self._give_up(name, several, f"{name} was stopped while it started")
             return
-        began = self._waiting[name]
         self._mine.add(name)
         self._ends[name] = 0
-        self._bring([name], ())
-        if name in self._waiting:
-            self._waiting[name] = began
+        self._make([name], ())
 
     def _done(self, name: str) -> None:
         self._tell(name, "unchanged" if name in self._unchanged and name not in self._mine else "running")
         del self._waiting[name]
         self._ready.add(name)
 
-    def _give_up(self, name: str, seen: Seen, problem: str) -> None:
-        several = seen.containers.get(name, ())
-        lines = self._stack.last_lines(several[0], _LINES) if several else []
+    def _give_up(self, name: str, several: Sequence[Container], problem: str) -> None:
+        lines = last_lines(self._stack.engine, several[0], _LINES) if several else []
         if name in self._mine:
-            self._stop([name])
-        self._fail(name, "\n".join([problem, *(f"  {line}" for line in lines)]))
-
-    def _refused(self, name: str, error: DockerError) -> None:
-        seen = self._stack.see()
-        one = next(iter(seen.containers.get(name, ())), None)
-        self._fail(name, refusal(self._stack, name, error, why(one, State.FAILED) if one and one.error else None))
-
-    def _fail(self, name: str, message: str) -> None:
-        self._tell(name, "failed", message.partition("\n")[0])
-        self._waiting.pop(name, None)
-        self._failed[name] = message
-
-    def _stop(self, names: Sequence[str]) -> None:
-        for name in names:
             stop(self._stack, name)
+        self._fail(name, ServiceError("\n".join([problem, *(f"  {line}" for line in lines)]), [name]))
+
+    def _fail(self, name: str, error: PulpoError | NeedsFailedError) -> None:
+        self._tell(name, "failed", str(error).partition("\n")[0])
+        self._waiting.pop(name, None)
+        self._failed[name] = error
+
+    def _error(self) -> PulpoError:
+        """What went wrong: as it is where it is one thing that could not be as asked, else one error for all."""
+        themselves = [error for error in self._failed.values() if isinstance(error, PulpoError)]
+        if len(themselves) == 1 and isinstance(themselves[0], UsageError):
+            return themselves[0]
+        failed = sorted(self._failed.items())
+        told = [f"{error}\n  {error.hint}" if isinstance(error, UsageError) else str(error) for _, error in failed]
+        return ServiceError("\n".join(told), [name for name, _ in failed])
 
     def _tell(self, name: str, what: str, detail: str | None = None) -> None:
         began = self._waiting.get(name)
         self._on_event(ServiceEvent(name, what, 0.0 if began is None else time.monotonic() - began, detail))
 
 
-def heal(stack: Stack) -> None:
-    """Put away what a killed `up` left in the middle of replacing a container.
+def make(stack: Stack, names: Sequence[str], options: Sequence[str], *, on_pull: Callable[[str], None]) -> None:
+    """Have Compose make and start the containers of services, and ask again where that may be answered otherwise.
 
-    Where the one that it was to replace is gone, it takes that one's name: what is in its volumes is not lost.
+    Raises:
+        DockerError: It failed.
     """
-    seen = stack.see()
-    names = {one.name for several in seen.containers.values() for one in several}
-    for left in seen.leftovers:
-        name = left.name.partition("_")[2]
-        try:
-            if name in names:
-                stack.engine.run("container", "rm", "--force", left.id)
+    for attempt in range(_ATTEMPTS):
+        with stack.compose.turn():
+            heal(stack)  # without `--no-deps`: Compose's hash would be another one
+            try:
+                with stack.compose.lines("up", "--detach", "--no-build", *options, *names) as lines:
+                    for line in lines:
+                        if line.endswith(" Pulling") and (name := line.split(maxsplit=1)[0]) in stack.definitions:
+                            on_pull(name)
+            except DockerError as error:
+                if attempt + 1 == _ATTEMPTS or not passes(error):
+                    raise
             else:
-                stack.engine.run("container", "rename", left.id, name)
-                names.add(name)
-        except DockerError as error:
-            if not passes(error):
-                raise
+                return
+        time.sleep(_AGAIN * (attempt + 1))
 
 
-def stop(stack: Stack, name: str) -> None:
-    """Stop the containers of a service, each with its own grace."""
-    ids = [one.id for one in stack.see().containers.get(name, ()) if one.is_alive]
-    if ids:
-        with stack.engine.client() as client:
-            client.container.stop(ids)
+def _problem(definition: ServiceDefinition, state: State, several: Sequence[Container], *, since: float, ends: int) -> str | None:
+    """Why a service that is waited for since a moment won't be ready; `ends` is how often it had ended by then."""
+    name, one = definition.name, several[0]
+    if state in (State.FAILED, State.EXITED):
+        return one.error or f"{name} ended before it was ready, with exit code: {one.exit_code}"
+    if _restarts(several) - ends >= CRASHES and one.status == "restarting":  # between two of its runs it has the last one's code
+        return f"{name} ended again and again before it was ready, with exit code: {one.exit_code}"
+    if time.monotonic() - since > definition.ready_timeout:
+        return f"{name} is not ready after {definition.ready_timeout:g} s"
+    return None
+
+
+def _was_killed(several: Sequence[Container]) -> bool:
+    return any(one.exit_code in ASKED and not one.error and not one.out_of_memory for one in several)
+
+
+def _restarts(several: Sequence[Container]) -> int:
+    return max((one.restarts for one in several), default=0)

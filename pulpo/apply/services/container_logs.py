@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from pulpo.apply.services.containers import moment
+from pulpo.apply.services.containers import moment, observe
 from pulpo.apply.services.engine import DockerError
 from pulpo.apply.services.status import ServiceLine
 
 if TYPE_CHECKING:
     from pulpo.apply.services.containers import Container
+    from pulpo.apply.services.engine import Engine
     from pulpo.apply.services.stack import Stack
 
 #: Seconds within which lines are put in order before they are passed on.
@@ -60,6 +61,15 @@ def followed(stack: Stack, names: Sequence[str], *, tail: int | None, since: dt.
                 yield from _burst(found)
 
 
+def last_lines(engine: Engine, container: Container, count: int) -> list[str]:
+    """The last lines of a container's log; none where it is gone."""
+    try:
+        with engine.lines("logs", "--tail", str(count), container.id) as lines:
+            return list(lines)[-count:]
+    except DockerError:
+        return []
+
+
 class _Reader:
     """A thread that passes on what one container says."""
 
@@ -92,7 +102,8 @@ def _burst(found: queue.SimpleQueue[ServiceLine]) -> Iterator[ServiceLine]:
 
 
 def _containers(stack: Stack, names: Sequence[str]) -> list[Container]:
-    return [one for name, several in sorted(stack.see().containers.items()) if name in names for one in several]
+    found = observe(stack.engine, stack.name)
+    return [one for one in found if one.service in names and not one.is_leftover]
 
 
 def _arguments(container: Container, tail: int | None, since: dt.datetime | None) -> list[str]:

@@ -1,22 +1,89 @@
-"""How services that are containers are, as it is told."""
+"""How services that are containers are: seen at one moment, and told."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pulpo.apply.services.containers import why
+from pulpo.apply.services.container_logs import last_lines
+from pulpo.apply.services.containers import observe, state_of, why
 from pulpo.apply.services.status import ServiceStatus, State
 from pulpo.manifest.addresses import reached_at
 
 if TYPE_CHECKING:
     from pulpo.apply.services.containers import Container
-    from pulpo.apply.services.stack import Seen, Stack
+    from pulpo.apply.services.stack import Stack
     from pulpo.compile.topology import ServiceDefinition
 
 _LINES: Final = 10
 _WRONG: Final = (State.FAILED, State.UNREADY, State.RESTARTING)
+#: Of several containers of one service, the state that is told.
+_WORST: Final = (
+    State.FAILED, State.UNREADY, State.RESTARTING, State.STARTING, State.STOPPING, State.STOPPED, State.EXITED, State.RUNNING,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The containers of a stack at one moment; those that a killed `up` left are apart."""
+
+    #: By service; those first that are in the state that is told of it.
+    containers: Mapping[str, tuple[Container, ...]]
+    states: Mapping[str, State]
+    leftovers: tuple[Container, ...]
+
+    def state(self, name: str) -> State:
+        """How a service is."""
+        return self.states.get(name, State.ABSENT)
+
+
+class Observer:
+    """Looks at a stack, again and again: a line of a log that was seen need not be looked for in the next look."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._matched: set[tuple[str, dt.datetime | None, str]] = set()
+
+    def see(self) -> Seen:
+        """Look at all containers of the stack.
+
+        Raises:
+            DockerError: The engine refused.
+        """
+        return self.judge(self.containers())
+
+    def containers(self) -> tuple[Container, ...]:
+        """The containers of the stack, as the engine has them; see `see`."""
+        return observe(self._stack.engine, self._stack.name)
+
+    def judge(self, found: Sequence[Container]) -> Seen:
+        """What containers that were observed a moment ago mean; it may read their logs."""
+        now = dt.datetime.now(dt.UTC)
+        by_service: dict[str, list[tuple[int, Container]]] = {}
+        for container in found:
+            if not container.is_leftover:
+                state = state_of(container, self._stack.definitions.get(container.service), now, self._logged)
+                by_service.setdefault(container.service, []).append((_WORST.index(state), container))
+        for several in by_service.values():
+            several.sort(key=lambda one: one[0])
+        return Seen(
+            {name: tuple(container for _, container in several) for name, several in by_service.items()},
+            {name: _WORST[several[0][0]] for name, several in by_service.items()},
+            tuple(one for one in found if one.is_leftover),
+        )
+
+    def _logged(self, container: Container, pattern: str) -> bool:
+        key = (container.id, container.started, pattern)
+        if key not in self._matched:
+            since = ["--since", container.ended.isoformat()] if container.ended else []
+            expression = re.compile(pattern)
+            with self._stack.engine.lines("logs", *since, container.id) as lines:
+                if any(expression.search(line) for line in lines):
+                    self._matched.add(key)
+        return key in self._matched
 
 
 def status_of(stack: Stack, service: ServiceDefinition | str, seen: Seen, differs: bool = False) -> ServiceStatus:
@@ -28,9 +95,7 @@ def status_of(stack: Stack, service: ServiceDefinition | str, seen: Seen, differ
     several = seen.containers.get(name, ())
     if not several:
         return ServiceStatus(name, State.ABSENT, replicas=definition.replicas if definition else 1)
-    state = seen.state(name)
-    now = dt.datetime.now(dt.UTC)
-    one = next((c for c in several if stack.state(c, now) is state), several[0])
+    state, one = seen.state(name), several[0]
     return ServiceStatus(
         name,
         state,
@@ -43,7 +108,7 @@ def status_of(stack: Stack, service: ServiceDefinition | str, seen: Seen, differ
         orphan=definition is None,
         replicas=len(several),
         error=why(one, state),
-        lines=tuple(stack.last_lines(one, _LINES)) if state in _WRONG else (),
+        lines=tuple(last_lines(stack.engine, one, _LINES)) if state in _WRONG else (),
     )
 
 

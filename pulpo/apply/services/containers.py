@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pulpo.apply.services.engine import Engine
+from pulpo.apply.services.refusals import taken_port
 from pulpo.apply.services.status import State
+from pulpo.compile.compose import CONTENT_LABEL
+from pulpo.errors import PulpoError
 
 if TYPE_CHECKING:
-    from pulpo.apply.services.engine import Engine
+    from pathlib import Path
+
     from pulpo.compile.topology import ServiceDefinition
 
 PROJECT: Final = "com.docker.compose.project"
 SERVICE: Final = "com.docker.compose.service"
+#: Where the file is that Compose made a container from.
+DIRECTORY: Final = "com.docker.compose.project.working_dir"
 _NUMBER: Final = "com.docker.compose.container-number"
 _HASH: Final = "com.docker.compose.config-hash"
 _IMAGE: Final = "com.docker.compose.image"
@@ -25,8 +33,12 @@ _LEFTOVER: Final = re.compile(r"^[0-9a-f]{12}_")
 CRASHES: Final = 3
 #: Codes of what was asked to end, or killed: TERM and KILL.
 ASKED: Final = (143, 137)
+#: Seconds after which something that was started has not ended in a row with what it did before; as the engine counts it.
+_LASTED: Final = 10
 #: Seconds after which something without a probe is ready.
 _SETTLED: Final = 0.5
+#: Seconds that an engine has to tell in which ports it has given away.
+_PATIENCE: Final = 10.0
 _ZERO: Final = "0001-01-01"
 
 
@@ -42,6 +54,8 @@ class Container:
     #: The image's id, and what it was asked for by.
     image: str
     image_name: str
+    #: What went into its image; None where that is not known.
+    content: str | None
     #: As Docker calls it: created, running, paused, restarting, removing, exited, dead.
     status: str
     #: starting, healthy, unhealthy; None where nothing looks.
@@ -131,11 +145,18 @@ def _running(
 
 
 def _ended(container: Container) -> State:
-    if container.error or container.out_of_memory:
+    if container.error or container.out_of_memory or _ended_in_a_row(container):
         return State.FAILED
     if container.exit_code == 0:
         return State.STOPPED if container.restart in ("always", "unless-stopped") else State.EXITED
     return State.STOPPED if container.exit_code in ASKED else State.FAILED
+
+
+def _ended_in_a_row(container: Container) -> bool:
+    """Whether something ended again and again until it was stopped, which may have met it while it ran: then its code says less."""
+    if container.restarts < CRASHES or container.started is None or container.ended is None:
+        return False
+    return (container.ended - container.started).total_seconds() < _LASTED
 
 
 def why(container: Container, state: State) -> str | None:
@@ -143,7 +164,8 @@ def why(container: Container, state: State) -> str | None:
     if state not in (State.FAILED, State.RESTARTING, State.UNREADY):
         return None
     if container.error:
-        return f"it did not start: {container.error}"
+        taken = taken_port(container.error)
+        return f"it did not start: {taken or container.error}"
     if container.out_of_memory:
         return "it had more memory than it may have, and was killed"
     if container.status == "paused":
@@ -151,6 +173,8 @@ def why(container: Container, state: State) -> str | None:
     if state is State.UNREADY:
         return "it runs, and is not ready"
     again = f", {container.restarts} times by now" if container.restarts else ""
+    if container.exit_code in (0, *ASKED) and _ended_in_a_row(container):
+        return f"it ended{again}, and was stopped"
     return f"it ended{again}, with exit code: {container.exit_code}"
 
 
@@ -165,6 +189,7 @@ def _container(data: Mapping[str, Any]) -> Container:
         config_hash=labels.get(_HASH, ""),
         image=labels.get(_IMAGE) or str(data["Image"]),
         image_name=config["Image"],
+        content=labels.get(CONTENT_LABEL),
         status=state["Status"],
         health=(state.get("Health") or {}).get("Status") or None,
         exit_code=int(state.get("ExitCode") or 0),
@@ -194,3 +219,11 @@ def _moment_or_none(text: str | None) -> dt.datetime | None:
 def moment(text: str) -> dt.datetime:
     """A time as Docker writes it, which is finer than Python's."""
     return dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+
+
+def is_published(directory: Path, port: int) -> bool:
+    """Whether a container of this machine has a port that was made from the Compose file of a directory; no engine has none."""
+    filters = ("--filter", f"label={DIRECTORY}={directory}", "--filter", f"publish={port}")
+    with contextlib.suppress(PulpoError):
+        return bool(Engine().run("ps", "--quiet", *filters, seconds=_PATIENCE).strip())
+    return False

@@ -6,16 +6,19 @@ import contextlib
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pulpo.apply.change import Action
 from pulpo.apply.services import container_logs
-from pulpo.apply.services.bringing import Bringing, stop
-from pulpo.apply.services.container_status import status_of
-from pulpo.apply.services.engine import DockerError
-from pulpo.apply.services.image import build_image
-from pulpo.apply.services.project_stack import project_stack
-from pulpo.apply.services.removing import remove, remove_network, remove_volumes
+from pulpo.apply.services.bringing import Bringing
+from pulpo.apply.services.comparing import Comparison
+from pulpo.apply.services.container_status import Observer, status_of
+from pulpo.apply.services.containers import image_ids
+from pulpo.apply.services.content import content_digest
+from pulpo.apply.services.image import build_image, ensure_image
+from pulpo.apply.services.project_stack import StackFiles, project_stack
+from pulpo.apply.services.removing import has_volumes, heal, remove, remove_network, remove_volumes, stop
 from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus, State
 from pulpo.errors import PulpoError
 
@@ -43,12 +46,13 @@ class DockerDriver:
             DiagnosticsError: Variables are not set that say where they run, or what their image is called.
         """
         self.stack = project_stack(project, manifest, document, topology)
+        self._files = StackFiles(project, manifest, document, self.stack)
+        self._observer = Observer(self.stack)
 
     def plan(self, names: Sequence[str]) -> Plan:
         """What `up` would change."""
-        with self._explained():
-            self.stack.write()
-            return self.stack.plan(self._named(names), self.stack.see())
+        compared = self._compared()
+        return compared.plan(self.stack.with_needs(self.stack.named(names)))
 
     def up(self, names: Sequence[str], *, wait: bool, on_event: OnEvent) -> None:
         """Bring up these and those that they need.
@@ -56,23 +60,26 @@ class DockerDriver:
         Raises:
             NoEngineError: There is no Docker to work with, or a Compose that is too old.
             DiagnosticsError: Variables are not set that they refer to.
+            UsageError: Somebody else has the port of one.
             ServiceError: One failed or is not ready in time; those that don't need it are up.
         """
-        with self._explained():
-            self.stack.write()
-            order = self.stack.with_needs(self._named(names))
-            seen = self.stack.see()
-            plan = self.stack.plan(order, seen)
+        compared = self._compared(choose=True)
+        seen, order = compared.seen, self.stack.with_needs(self.stack.named(names))
+        plan = compared.plan(order)
         if not plan and not seen.leftovers and all(seen.state(name) is State.RUNNING for name in order):
             for name in order:
                 on_event(ServiceEvent(name, "unchanged"))
             return
         self.stack.engine.check()
+        if seen.leftovers:
+            with self.stack.compose.turn():
+                heal(self.stack)
         for name in sorted(seen.containers):
             if any(change.address == f"service:{name}" and change.action is Action.DELETE for change in plan.changes):
                 remove(self.stack, name, seen, on_event)
-        self._with_image(order, plan, on_event)
-        Bringing(self.stack, order, plan, seen, on_event).run(wait=wait)
+        changed = {change.address.partition(":")[2] for change in plan.changes}
+        ensure_image(self.stack, [name for name in order if name in changed], compared.content, on_event)
+        Bringing(self.stack, self._observer, order, plan, seen, on_event).run(wait=wait)
 
     def down(self, names: Sequence[str], *, volumes: bool, on_event: OnEvent) -> None:
         """Take down these and those that need them; where names are all, orphans and the network as well.
@@ -81,10 +88,10 @@ class DockerDriver:
             DockerError: Something is still in use by a container of somebody else.
         """
         self.stack.engine.check()
-        everything = self._is_all(names)
-        with self.stack.turn():
-            seen = self.stack.see()
-            leaving = self.stack.with_dependents(self._named(names))
+        everything = self.stack.is_all(names)
+        with self.stack.compose.turn():
+            seen = self._observer.see()
+            leaving = self.stack.with_dependents(self.stack.named(names))
             orphans = sorted(seen.containers.keys() - self.stack.definitions.keys()) if everything else []
             for name in [*orphans, *leaving]:
                 remove(self.stack, name, seen, on_event, volumes=volumes)
@@ -97,23 +104,36 @@ class DockerDriver:
         """Stop one alone; its containers stay."""
         self.stack.engine.check()
         began = time.monotonic()
-        if any(one.is_alive for one in self.stack.see().containers.get(name, ())):
+        if any(one.is_alive for one in self._observer.see().containers.get(name, ())):
             on_event(ServiceEvent(name, "stopping"))
             stop(self.stack, name)
             on_event(ServiceEvent(name, "stopped", time.monotonic() - began))
 
+    def remove(self, names: Sequence[str], *, on_event: OnEvent) -> None:
+        """Remove the containers of services that the manifest has no more."""
+        self.stack.engine.check()
+        with self.stack.compose.turn():
+            seen = self._observer.see()
+            if any(left.name in names for left in seen.leftovers):
+                heal(self.stack)
+            for name in names:
+                remove(self.stack, name, seen, on_event)
+
+    def has_data(self, name: str) -> bool:
+        """Whether there is a volume of the service."""
+        return has_volumes(self.stack, name)
+
     def status(self, names: Sequence[str]) -> tuple[ServiceStatus, ...]:
         """How they are, in the topology's order; orphans last, where names are all."""
-        with self._explained():
-            seen = self.stack.see()
+        with self.stack.engine.explained():
+            seen = self._observer.see()
         differs: set[str] = set()
         with contextlib.suppress(PulpoError):  # what the file would be can't be told: `up` says why
             if seen.containers:
-                self.stack.write()
-                differs = self.stack.differs(seen)
-        asked = {*names, *self._named(names)}
+                differs = self._compared().differing()
+        asked = {*names, *self.stack.named(names)}
         found = [status_of(self.stack, d, seen, d.name in differs) for d in self.stack.every if d.name in asked]
-        if self._is_all(names):
+        if self.stack.is_all(names):
             found += [
                 status_of(self.stack, name, seen) for name in sorted(seen.containers.keys() - self.stack.definitions.keys())
             ]
@@ -123,37 +143,33 @@ class DockerDriver:
         """Their lines, merged by time, the last `tail` of each; with `follow` each new one as well, until this is closed."""
         self.stack.engine.check()
         read = container_logs.followed if follow else container_logs.merged
-        return read(self.stack, self._named(names), tail=tail, since=since)
+        return read(self.stack, self.stack.named(names), tail=tail, since=since)
 
-    def build(self, *, on_event: OnEvent, push: bool = False) -> str | None:
-        """Make the project's image, and with `push` send it to its registry; its name, or None where no service runs from it.
+    def build(self, *, on_event: OnEvent) -> str | None:
+        """Make the project's image; its name, or None where no service runs from it.
 
         Raises:
             NoEngineError: There is no Docker to work with.
             ServiceError: It could not be made; the message has the last lines of what was said.
         """
         self.stack.engine.check()
-        self.stack.write()
-        return build_image(self.stack, on_event, push=push)
+        self._files.write(self._observer.containers, choose=True)
+        return build_image(self.stack, content_digest(self.stack), on_event) if self.stack.runs_project else None
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Look for what is missing only after something failed: each look takes as long as what an `up` asks anyway."""
-        try:
-            yield
-        except DockerError:
-            self.stack.engine.check()
-            raise
+    def _compared(self, *, choose: bool = False) -> Comparison:
+        """What is there, beside what it should be. What waits for no other answer is asked at the same time.
 
-    def _is_all(self, names: Sequence[str]) -> bool:
-        return {service.name for service in self.stack.topology.services} <= set(names)
-
-    def _named(self, names: Sequence[str]) -> Sequence[str]:
-        return list(self.stack.definitions) if self._is_all(names) else names
-
-    def _with_image(self, order: Sequence[str], plan: Plan, on_event: OnEvent) -> None:
-        """Build the project's image where what will be started needs it and it is not there."""
-        changed = {change.address.partition(":")[2] for change in plan.changes}
-        needed = any(self.stack.definitions[name].image is None for name in order if name in changed)
-        if needed and not self.stack.engine.inspect("image", [self.stack.image]):
-            build_image(self.stack, on_event)
+        With `choose` ports are chosen anew that somebody else took.
+        """
+        with self.stack.engine.explained(), ThreadPoolExecutor(3) as others:
+            _ = self.stack.name  # each of them needs it, and asks for it where it is not known
+            observing = others.submit(self._observer.containers)
+            self._files.write(observing.result, choose=choose)
+            hashing = others.submit(self.stack.compose.hashes)
+            reading = others.submit(content_digest, self.stack) if self.stack.runs_project else None
+            found = observing.result()
+            images = image_ids(self.stack.engine, [one.image_name for one in found])
+            seen, hashes = self._observer.judge(found), hashing.result()
+            if self.stack.definitions.keys() - hashes.keys():
+                self.stack.engine.check()
+        return Comparison(self.stack.definitions, seen, hashes, images, reading.result() if reading else "")

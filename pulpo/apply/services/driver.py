@@ -36,6 +36,12 @@ class Driver(Protocol):
     def stop(self, name: str, *, on_event: OnEvent) -> None:
         """Stop one alone."""
 
+    def remove(self, names: Sequence[str], *, on_event: OnEvent) -> None:
+        """Take away what the manifest has no more, by the names that `plan` has for it."""
+
+    def has_data(self, name: str) -> bool:
+        """Whether one stored something where Pulpo keeps its data."""
+
     def status(self, names: Sequence[str]) -> tuple[ServiceStatus, ...]:
         """How they are, in the topology's order; orphans last, where names are all."""
 

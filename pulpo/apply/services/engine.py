@@ -111,6 +111,15 @@ class Engine:
             ) from None
         _check_version(version)
 
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Look for what is missing only after something failed: each look takes as long as what an `up` asks anyway."""
+        try:
+            yield
+        except DockerError:
+            self.check()
+            raise
+
     def run(
         self,
         *arguments: str,
@@ -198,9 +207,7 @@ class Engine:
 
     def _no_engine(self, error: DockerError) -> NoEngineError:
         said = " ".join(error.lines)
-        if "context" in said and "not found" in said:
-            return self._no_context(error)
-        where = self.host or os.environ.get("DOCKER_HOST") or self.endpoint
+        where = self.host or ("" if self.context else os.environ.get("DOCKER_HOST")) or self.endpoint
         if "permission denied" in said.lower() and where.startswith(_LOCAL):
             return NoEngineError(
                 f"you have no permission to talk to the Docker daemon at: {where}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,12 @@ from urllib.request import url2pathname
 
 from pulpo.apply.services.engine import DockerError
 from pulpo.apply.services.status import ServiceError, ServiceEvent
+from pulpo.compile.compose import CONTENT_LABEL
 from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pulpo.apply.services.driver import OnEvent
     from pulpo.apply.services.stack import Stack
 
@@ -26,38 +30,67 @@ PACKAGE: Final = "pulpocore"
 _WHEELS: Final = "wheels"
 _LINES: Final = 20
 _WIDTH: Final = 80
+#: Where BuildKit looks for the base image, and what comes of it.
+_NO_BASE: Final = re.compile(
+    r"^#(\d+) [^\n]*load metadata for (?P<image>\S+)$.*?^#\1 ERROR: (?P<why>[^\n]*)$", re.MULTILINE | re.DOTALL
+)
 #: What events about the image are told of.
 IMAGE: Final = "image"
 
 
-def build_image(stack: Stack, on_event: OnEvent, *, push: bool = False) -> str | None:
-    """Make the image that the project's services run from, and with `push` send it to its registry.
+def build_image(stack: Stack, content: str, on_event: OnEvent) -> str:
+    """Make the image that the project's services run from, of which there are some; its name.
 
-    Returns:
-        Its name; None where no service runs from it.
+    Args:
+        stack: The stack that it is for.
+        content: What goes into it (`pulpo.apply.services.content.content_digest`), which it is labelled with.
+        on_event: Is told of each step.
 
     Raises:
         ServiceError: It could not be made; the message has the last lines of what was said.
         UsageError: This Pulpo can't be put into it.
     """
     own = [name for name, definition in stack.definitions.items() if definition.image is None]
-    if not own:
-        return None
     began = time.monotonic()
     on_event(ServiceEvent(IMAGE, "building", detail=stack.image))
     place_wheel(stack.cache / _WHEELS)
     last = ""
     try:
-        with stack.lines("--progress", "plain", "build", *(["--push"] if push else []), own[0]) as lines:
+        with stack.compose.lines("--progress", "plain", "build", own[0], content=content) as lines:
             for line in lines:
                 if (step := _step(line)) and step != last:
                     last = step
                     on_event(ServiceEvent(IMAGE, "building", time.monotonic() - began, step))
     except DockerError as error:
-        said = "\n".join(f"  {line}" for line in error.lines[-_LINES:])
-        raise ServiceError(f"the image {stack.image} could not be made: {error.reason}\n{said}", own) from None
+        raise _not_made(stack.image, error, own) from None
     on_event(ServiceEvent(IMAGE, "built", time.monotonic() - began, stack.image))
     return stack.image
+
+
+def ensure_image(stack: Stack, names: Sequence[str], content: str, on_event: OnEvent) -> None:
+    """Make the project's image where one of these services runs from it and it is not there, or something else is in it.
+
+    One without the label that says what is in it was made by other means, and is left as it is.
+    """
+    if not any(stack.definitions[name].image is None for name in names):
+        return
+    found = stack.engine.inspect("image", [stack.image])
+    if not found or (found[0]["Config"].get("Labels") or {}).get(CONTENT_LABEL, content) != content:
+        build_image(stack, content, on_event)
+
+
+def _not_made(image: str, error: DockerError, services: Sequence[str]) -> ServiceError:
+    """What the build ended with, and its last lines; where that is the base image, BuildKit's one line about it."""
+    said = "\n".join(error.lines)
+    what = f"the image {image} could not be made"
+    if no_base := _NO_BASE.search(said):
+        return ServiceError(
+            f"{what}: its base image {no_base['image']} is not here and can't be pulled: {no_base['why']}",
+            services,
+            hint="is project.docker.base_image right? else pull or load it by hand",
+        )
+    last = "".join(f"\n  {line}" for line in error.lines[-_LINES:])
+    return ServiceError(f"{what}: {error.reason}{last}", services)
 
 
 def place_wheel(directory: Path) -> Path | None:

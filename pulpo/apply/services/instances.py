@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pulpo.apply.services.process import as_process, resolved
 from pulpo.errors import DiagnosticsError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pulpo.diagnostics import Diagnostic, Locate
     from pulpo.services.local import LocalServices
     from pulpo.settings import Project
+
+#: The environment variable that tells a further replica its number, from 2 on.
+_REPLICA: Final = "PULPO_REPLICA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,14 @@ class Instances:
 
     def _auto(self, name: str, index: int, host: str, *, choose: bool) -> int:
         key, path = remembered_as(name, index), self.services.ports_path
-        return remembered(path, key, host, holds=lambda: self._runs(name)) if choose else port_of(path, key) or 0
+        known = port_of(path, key)
+        return remembered(path, key, host, holds=lambda: self._holds(name, known)) if choose else known or 0
+
+    def _holds(self, name: str, port: int | None) -> bool:
+        """Whether a port that is taken is the project's own, whether as a process or as a container: it is not given up."""
+        from pulpo.apply.services.containers import is_published
+
+        return self._runs(name) or (port is not None and is_published(self.project.cache, port))
 
     def _runs(self, name: str) -> bool:
         state = self.services.state(name)
@@ -138,7 +148,8 @@ class Instances:
     def _instance(self, definition: ServiceDefinition, number: int, addresses: Mapping[str, tuple[Address, ...]]) -> Instance:
         service = as_process(definition, self.project, addresses)
         if number > 1:
-            service = replace(service, name=f"{service.name}.{number}")
+            environment = {**service.environment, _REPLICA: str(number)}
+            service = replace(service, name=f"{service.name}.{number}", environment=environment)
         return Instance(definition, service, self.needs(definition.name))
 
 

@@ -89,6 +89,14 @@ class ServiceManager:
         """Stop one alone."""
         self._driver.stop(*self._named([name]), on_event=on_event)
 
+    def remove(self, *names: str, on_event: Callable[[ServiceEvent], None] = _nobody) -> None:
+        """Take away services, or replicas of one, that the manifest has no more, by the names that `plan` has for them."""
+        self._driver.remove(names, on_event=on_event)
+
+    def has_data(self, name: str) -> bool:
+        """Whether a service stored something where Pulpo keeps its data."""
+        return self._driver.has_data(*self._named([name]))
+
     def restart(
         self,
         name: str,
@@ -110,6 +118,13 @@ class ServiceManager:
     ) -> Iterator[ServiceLine]:
         """Their lines, merged by time: of each the last `tail` of those since a time; with `follow` new ones, for ever."""
         return self._driver.logs(self._named(names), tail=tail, since=since, follow=follow)
+
+    def log_names(self, *names: str) -> tuple[str, ...]:
+        """The longest names that the lines of `logs` have, one for each service: replicas that are processes have a number."""
+        named = self._named(names)
+        services = [service for service in self.topology.services if service.name in named and service.kind == "process"]
+        numbered = self.mode == "local"
+        return tuple(f"{s.name}.{s.replicas}" if numbered and s.replicas > 1 else s.name for s in services)
 
     def build(self, *, on_event: Callable[[ServiceEvent], None] = _nobody) -> str | None:
         """Make the image that containers of the project run from; its name, or None where there is none to be made."""

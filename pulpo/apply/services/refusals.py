@@ -6,9 +6,12 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pulpo.apply.services.engine import DockerError
+from pulpo.apply.services.status import ServiceError
+from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
     from pulpo.apply.services.stack import Stack
+    from pulpo.errors import PulpoError
 
 #: What is over after a moment: the engine is finishing what somebody else asked for.
 _PASSES: Final = re.compile(
@@ -32,8 +35,14 @@ def passes(error: DockerError) -> bool:
     return any(_PASSES.search(line) for line in error.lines[-3:])
 
 
-def refusal(stack: Stack, name: str, error: DockerError, found: str | None) -> str:
-    """Why a service could not be started, and what to do about it.
+def taken_port(said: str) -> str | None:
+    """Which port is taken, as in `port 80 of 127.0.0.1 is taken`, where that is what Docker says."""
+    port = _PORT.search(said)
+    return f"port {port['port']} of {port['address']} is taken" if port else None
+
+
+def refusal(stack: Stack, name: str, error: DockerError, found: str | None) -> PulpoError:
+    """Why a service could not be started, and what to do about it; a `UsageError` where its port is somebody else's.
 
     Args:
         stack: Where it is.
@@ -43,14 +52,21 @@ def refusal(stack: Stack, name: str, error: DockerError, found: str | None) -> s
     """
     said = " ".join([*error.lines[-3:], found or ""])
     if port := _PORT.search(said):
-        return f"{name} can't listen: port {port['port']} of {port['address']} is taken{_by(stack, int(port['port']))}"
-    if _NO_IMAGE.search(said):
-        return f"{name} has no image: {_image(stack, name)} is not here and can't be pulled: {error.reason}"
-    return f"{name}: {found or error.reason}"
+        return UsageError(
+            f"{name} can't listen: {taken_port(said)}{_by(stack, int(port['port']))}",
+            hint=f"stop that, or write another port, or auto, into services.{name}.ports",
+        )
+    if no_image(said):
+        own = stack.definitions[name].image
+        missing = f"{name} has no image: {own or stack.image} is not here and can't be pulled: {error.reason}"
+        todo = f"is services.{name}.image right? else pull or load it by hand" if own else "`pulpo build` makes it"
+        return ServiceError(f"{missing}\n  {todo}", [name])
+    return ServiceError(f"{name}: {found or error.reason}", [name])
 
 
-def _image(stack: Stack, name: str) -> str:
-    return stack.definitions[name].image or stack.image or "the project's"
+def no_image(said: str) -> bool:
+    """Whether what Docker says is that an image is not here and can't be pulled."""
+    return _NO_IMAGE.search(said) is not None
 
 
 def _by(stack: Stack, port: int) -> str:

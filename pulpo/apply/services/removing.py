@@ -9,12 +9,15 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pulpo.apply.services.containers import PROJECT
+from pulpo.apply.services.containers import PROJECT, observe
+from pulpo.apply.services.engine import DockerError
+from pulpo.apply.services.refusals import passes
 from pulpo.apply.services.status import ServiceEvent
 
 if TYPE_CHECKING:
+    from pulpo.apply.services.container_status import Seen
     from pulpo.apply.services.driver import OnEvent
-    from pulpo.apply.services.stack import Seen, Stack
+    from pulpo.apply.services.stack import Stack
 
 _VOLUME: Final = "com.docker.compose.volume"
 
@@ -30,6 +33,34 @@ def remove(stack: Stack, name: str, seen: Seen, on_event: OnEvent, *, volumes: b
         client.container.stop(ids)
         client.container.remove(ids, force=True, volumes=volumes)
     on_event(ServiceEvent(name, "stopped", time.monotonic() - began))
+
+
+def stop(stack: Stack, name: str) -> None:
+    """Stop the containers of a service, each with its own grace; they stay."""
+    ids = [one.id for one in observe(stack.engine, stack.name) if one.service == name and not one.is_leftover and one.is_alive]
+    if ids:
+        with stack.engine.client() as client:
+            client.container.stop(ids)
+
+
+def heal(stack: Stack) -> None:
+    """Put away what a killed `up` left in the middle of replacing a container.
+
+    Where the one that it was to replace is gone, it takes that one's name: what is in its volumes is not lost.
+    """
+    found = observe(stack.engine, stack.name)
+    names = {one.name for one in found if not one.is_leftover}
+    for left in (one for one in found if one.is_leftover):
+        name = left.name.partition("_")[2]
+        try:
+            if name in names:
+                stack.engine.run("container", "rm", "--force", left.id)
+            else:
+                stack.engine.run("container", "rename", left.id, name)
+                names.add(name)
+        except DockerError as error:
+            if not passes(error):
+                raise
 
 
 def remove_network(stack: Stack, seen: Seen) -> None:
@@ -56,6 +87,11 @@ def remove_volumes(stack: Stack, names: Sequence[str] | None) -> None:
     if found:
         with stack.engine.client() as client:
             client.volume.remove([*found])
+
+
+def has_volumes(stack: Stack, name: str) -> bool:
+    """Whether there is a volume that a service, and no other one, has."""
+    return bool(_volumes_of(stack, [name])) if name in stack.definitions else False
 
 
 def _volumes_of(stack: Stack, names: Sequence[str]) -> list[str]:

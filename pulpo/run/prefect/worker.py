@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.workers.process import ProcessWorker
 
 from pulpo.errors import RunError
+from pulpo.manifest.addresses import is_managed
 from pulpo.manifest.flow import WorkPoolSpec
 from pulpo.manifest.references import resolve
 from pulpo.run.prefect.server import connected, required
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 #: The beginning of the line that says that runs are taken now.
 READY: Final = "the worker is ready"
 #: Seconds between two looks whether the server answers.
-_EVERY: Final = 0.2
+_EVERY: Final = 0.1
 _PROCESS: Final = "process"
+#: The environment variable with the number of a worker that is one of several on this machine.
+_REPLICA: Final = "PULPO_REPLICA"
 
 
 def serve_worker(
@@ -58,7 +62,7 @@ def serve_worker(
     pools = process_pools(manifest, environ, locate)
     with connected(manifest, environ, locate, ports=project.chosen_ports) as url, contextlib.suppress(asyncio.CancelledError):
         try:
-            asyncio.run(_serve(pools, required(url), say))
+            asyncio.run(_serve(pools, worker_name(project.environment, manifest, environ), required(url), say))
         except ExceptionGroup as group:
             error = group.exceptions[0]
             raise RunError(f"the worker gave up: {type(error).__name__}: {error}", hint="does its Prefect server run?") from error
@@ -73,7 +77,20 @@ def process_pools(manifest: Manifest, environ: Mapping[str, str], locate: Locate
     return sorted({pool.name or f"{manifest.project.name}-{_PROCESS}" for pool in pools if pool.type == _PROCESS})
 
 
-async def _serve(pools: list[str], url: str, say: Callable[[str], None]) -> None:
+def worker_name(environment: str | None, manifest: Manifest, environ: Mapping[str, str]) -> str:
+    """`PROJECT[-ENVIRONMENT]@HOST[-NUMBER]`: the same after a restart, so that Prefect lists it once."""
+    project = f"{manifest.project.name}{f'-{environment}' if environment else ''}"
+    number = environ.get(_REPLICA)
+    return f"{project}@{socket.gethostname()}{f'-{number}' if number else ''}"
+
+
+def has_worker(manifest: Manifest, pool: str, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None) -> bool:
+    """Whether the service `worker` is one that takes the runs of a work pool, on the server that `connected` finds."""
+    elsewhere = bool(environ.get("PREFECT_API_URL")) and is_managed(manifest, "prefect")  # a service is told the project's own
+    return is_managed(manifest, "worker") and not elsewhere and pool in process_pools(manifest, environ, locate)
+
+
+async def _serve(pools: list[str], name: str, url: str, say: Callable[[str], None]) -> None:
     _end_on_signals()
     load_prefect_collections()  # what the workers tell the server of: it takes a second, in which the server may be starting
     await _until_it_answers(url, say)
@@ -86,11 +103,11 @@ async def _serve(pools: list[str], url: str, say: Callable[[str], None]) -> None
 
     async with asyncio.TaskGroup() as group:
         for pool in pools:
-            group.create_task(_serve_pool(pool, told))
+            group.create_task(_serve_pool(pool, name, told))
 
 
-async def _serve_pool(pool: str, told: Callable[[str], None]) -> None:
-    worker = ProcessWorker(work_pool_name=pool)
+async def _serve_pool(pool: str, name: str, told: Callable[[str], None]) -> None:
+    worker = ProcessWorker(work_pool_name=pool, name=name)
     # Prefect says it twice: when it has begun, then with the pool made and known to the server, and when it has ended.
     await worker.start(printer=lambda _: told(pool))
 

@@ -98,6 +98,15 @@ class Stack:
         return found
 
 
+def has_ended(pid: int) -> bool:
+    """Whether no thread of the process runs any more; the first may end before others, which still hold its files."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+    except psutil.Error:
+        return True
+
+
 def until(condition, seconds: float = 30):
     """What the condition gives as soon as it is true."""
     deadline = time.monotonic() + seconds

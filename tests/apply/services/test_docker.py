@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import yaml
 
 from pulpo.apply.services.engine import NoEngineError
 from pulpo.apply.services.status import ServiceError
-from pulpo.errors import DiagnosticsError
+from pulpo.errors import DiagnosticsError, UsageError
 from tests.apply.services.docker_project import COMMAND, DockerProject, python, server, talker
 from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
 
@@ -58,6 +59,19 @@ def test_services_come_up_in_order_and_a_second_up_does_nothing(toy: DockerProje
     assert toy.up() == [("web", "unchanged"), ("back", "unchanged"), ("far", "unchanged")]
     assert time.monotonic() - began < 3
     assert toy.ids() == before
+
+
+def test_a_second_up_asks_each_question_once(toy: DockerProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    toy.write({"web": server(), "back": server(depends_on=["web"]), "far": talker(depends_on=["back"])})
+    toy.up()
+    calls, program = tmp_path / "calls", tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\nexec {shutil.which("docker")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    assert {what for _, what in toy.up()} == {"unchanged"}
+    asked = sorted(line.split()[0] for line in calls.read_text().splitlines())
+    assert asked == ["compose", "container", "context", "image", "logs", "ps"]
 
 
 def test_what_changed_is_made_anew_with_what_needs_it_and_nothing_else(toy: DockerProject):
@@ -140,8 +154,16 @@ def test_one_that_was_stopped_is_started_again(toy: DockerProject):
     assert toy.ids() == before
 
 
-def test_one_that_ends_again_and_again_fails_and_the_others_are_up(toy: DockerProject):
-    bad = python("print('so it is'); raise SystemExit(3)", restart="always", probe={"log": "never"})
+#: Ends with 3 by itself, and with 0 when it is asked to.
+ENDING = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
+    "print('so it is'); time.sleep({}); raise SystemExit(3)"
+)
+
+
+@pytest.mark.parametrize("lives", [0, 0.5])
+def test_one_that_ends_again_and_again_fails_and_the_others_are_up(toy: DockerProject, lives: float):
+    bad = python(ENDING.format(lives), restart="always", probe={"log": "never"}) | {"grace": 2}
     toy.write({"bad": bad, "good": talker(), "needs-bad": talker(depends_on=["bad"])})
     with pytest.raises(ServiceError) as caught:
         toy.up()
@@ -152,6 +174,18 @@ def test_one_that_ends_again_and_again_fails_and_the_others_are_up(toy: DockerPr
     status = toy.manager().status("bad")[0]
     assert (status.exit_code, status.lines[-1]) == (3, "so it is")
     assert re.fullmatch(r"it ended, \d times by now, with exit code: 3", status.error or "")
+
+
+def test_one_that_ended_again_and_again_has_failed_whatever_it_did_when_it_was_stopped(toy: DockerProject):
+    counted = "import pathlib; runs = pathlib.Path('/tmp/runs'); runs.open('a').write('x'); "
+    lasts = "5 if runs.stat().st_size > 3 else 0"  # its fourth run
+    toy.write({"bad": python(counted + ENDING.format(lasts), restart="always") | {"grace": 2}})
+    toy.up(wait=False)
+    until(lambda: int(docker("inspect", "--format", "{{.RestartCount}}", toy.listed()[0])) >= 3 and running(toy.listed()[0]))
+    toy.manager().stop("bad")
+    status = toy.manager().status("bad")[0]
+    assert (status.state, status.exit_code) == ("failed", 0)
+    assert re.fullmatch(r"it ended, \d times by now, and was stopped", status.error or "")
 
 
 def test_one_that_is_not_ready_in_time_is_stopped_and_told_with_its_lines(toy: DockerProject):
@@ -236,17 +270,33 @@ def test_a_taken_port_is_told_with_who_has_it(toy: DockerProject):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        toy.write({"web": server(ports=[f"{port}:9000"])})
-        with pytest.raises(ServiceError, match=f"web can't listen: port {port} of 127.0.0.1 is taken by .*process {os.getpid()}"):
+        services = {"web": server(ports=[f"{port}:9000"]), "needs-web": talker(depends_on=["web"])}
+        toy.write(services)
+        with pytest.raises(
+            UsageError, match=f"web can't listen: port {port} of 127.0.0.1 is taken by .*process {os.getpid()}"
+        ) as caught:
             toy.up()
+        assert caught.value.hint == "stop that, or write another port, or auto, into services.web.ports"
+        status = toy.manager().status("web")[0]
+        assert (status.state, status.error) == ("failed", f"it did not start: port {port} of 127.0.0.1 is taken")
+        assert toy.states()["needs-web"] == "absent"
+
+        toy.write({**services, "bad": {"image": PYTHON_IMAGE, "command": ["there-is-no-such-program"]}})
+        with pytest.raises(ServiceError, match=rf"(?s)there-is-no-such-program.*port {port} .*\n  stop that, or write") as several:
+            toy.up()
+        assert several.value.services == ("bad", "needs-web", "web")
+    toy.write(services)
     toy.up()
-    assert toy.states() == {"web": "running"}
+    assert toy.states() == {"web": "running", "needs-web": "running"}
 
 
 def test_an_image_that_is_not_there_is_told_and_the_others_are_up(toy: DockerProject):
     toy.write({"a": talker(), "bad": talker(image="localhost:1/there/is/none:7")})
-    with pytest.raises(ServiceError, match="bad has no image: localhost:1/there/is/none:7 is not here and can't be pulled"):
+    with pytest.raises(
+        ServiceError, match="bad has no image: localhost:1/there/is/none:7 is not here and can't be pulled"
+    ) as caught:
         toy.up()
+    assert caught.value.message.endswith("\n  is services.bad.image right? else pull or load it by hand")
     assert toy.states() == {"a": "running", "bad": "absent"}
 
 

@@ -74,7 +74,10 @@ def test_no_permission(fake):
 
 @pytest.mark.docker
 @real
-def test_a_context_that_is_not_there_is_told_with_those_that_are():
+@pytest.mark.parametrize("host", [None, "unix:///nobody.sock"])
+def test_a_context_that_is_not_there_is_told_with_those_that_are(host: str | None, monkeypatch: pytest.MonkeyPatch):
+    if host:
+        monkeypatch.setenv("DOCKER_HOST", host)
     error = refused(Engine(context="defualt"))
     assert str(error) == "there is no Docker context: defualt"
     assert "default" in error.hint

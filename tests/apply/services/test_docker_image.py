@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,17 @@ from tests.apply.services.docker_project import DockerProject, talker
 from tests.docker_engine import PYTHON_IMAGE, docker_engine  # noqa: F401 - a fixture
 
 
-class Installed:
-    """A distribution, installed from a URL, or from the index where that is None."""
-
-    def __init__(self, url: str | None) -> None:
-        self.url = url
-
-    def read_text(self, name: str) -> str | None:
-        assert name == "direct_url.json"
-        return self.url and json.dumps({"url": self.url})
-
-
 @pytest.fixture
-def installed_from(monkeypatch: pytest.MonkeyPatch):
-    """Have pip's note say where Pulpo was installed from."""
+def installed_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Have Pulpo installed once more, where it is found first: from a URL, as pip notes it, or from the index where that is None."""
 
     def _installed_from(url: str | None) -> None:
-        monkeypatch.setattr(image, "distribution", lambda _: Installed(url))
+        info = tmp_path / "site" / f"{image.PACKAGE}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {image.PACKAGE}\nVersion: 1.0\n")
+        if url:
+            (info / "direct_url.json").write_text(json.dumps({"url": url}))
+        monkeypatch.syspath_prepend(info.parent)
 
     return _installed_from
 
@@ -75,8 +70,24 @@ def test_an_image_that_can_not_be_made_is_told_with_the_last_lines(tmp_path: Pat
     toy.write(
         {"own": {"command": ["python", "-c", "pass"]}}, docker={"base_image": PYTHON_IMAGE, "packages": ["there-is-no-package"]}
     )
-    with pytest.raises(ServiceError, match=r"the image pulpo/toy:latest could not be made(.|\n)*there-is-no-package"):
+    with pytest.raises(ServiceError, match=r"the image pulpo/toy-\w{6}:latest could not be made: .*\n(  .*\n)*  .*there-is-no-package"):
         toy.manager().build()
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_engine")
+def test_a_base_image_that_is_not_there_is_told_once_and_where_to_change_it(tmp_path: Path, installed_from):
+    installed_from(None)
+    toy = DockerProject(tmp_path / "toy")
+    toy.write({"own": {"command": ["python", "-c", "pass"]}}, docker={"base_image": "localhost:1/no/base:1"})
+    with pytest.raises(ServiceError) as caught:
+        toy.manager().build()
+    assert re.fullmatch(
+        r"the image pulpo/toy-\w{6}:latest could not be made: its base image localhost:1/no/base:1 is not here and can't be pulled: "
+        r".*connection refused",
+        caught.value.message,
+    )
+    assert "project.docker.base_image" in (caught.value.hint or "")
 
 
 @pytest.mark.docker

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pulpo.apply.services.bringing import heal
+from pulpo.apply.services.removing import heal
 from tests.apply.services.docker_project import COMMAND, DockerProject, talker
 from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
 

@@ -10,7 +10,6 @@ import pytest
 
 from pulpo.apply.services.engine import Engine
 from pulpo.apply.services.project_stack import write_files
-from pulpo.compile.topology import topology
 from pulpo.manifest.load import load
 from pulpo.settings import find_project
 from tests.apply.services.docker_project import DockerProject, talker
@@ -37,7 +36,7 @@ def test_the_compiled_stack_runs_on_a_swarm(tmp_path: Path):
     toy.write({"a": talker(replicas=2), "b": talker(depends_on=["a"])})
     project = find_project(toy.root)
     manifest, _ = load(project.lock_path)
-    write_files(project, manifest, topology(manifest))
+    write_files(project, manifest)
 
     with Engine().client() as client:
         client.stack.deploy("pulpo-test", [project.cache / "docker-stack.yml"], resolve_image="never")

@@ -17,7 +17,7 @@ from pulpo.apply.services.status import ServiceError, State
 from pulpo.errors import DiagnosticsError, UsageError
 from pulpo.services.ports import PortTakenError, is_free
 from pulpo.services.spec import Address
-from tests.apply.services.local_stack import Stack, command, free_port, until
+from tests.apply.services.local_stack import Stack, command, free_port, has_ended, until
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_one_whose_keeper_was_killed_is_started_anew(stack):
     toys.up()
     shim = toys.manager._driver._services.state("web").shim_pid
     os.kill(shim, signal.SIGKILL)
-    until(lambda: not psutil.pid_exists(shim) or psutil.Process(shim).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: has_ended(shim))
     assert (toys.status("web").state, toys.status("web").error) == (State.FAILED, "what kept it was killed")
     assert toys.up() == ["web starting", "web running"]
     assert answer(toys.port("web")) == str(toys.status("web").pid)
@@ -124,7 +124,8 @@ def test_one_that_ignores_being_asked_and_its_grandchild_are_ended(stack):
     child = int(until(lambda: [line.text for line in toys.manager.logs() if line.text.startswith("child ")])[0].split()[1])
     assert psutil.pid_exists(child)
     assert toys.down() == ["web stopping", "web stopped"]
-    assert not any(psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE for p in (pid, child))
+    assert has_ended(pid)
+    assert has_ended(child)
     assert is_free(Address("127.0.0.1", port))
 
 
