@@ -128,7 +128,8 @@ def remembered(path: Path, service: str, host: str, *, holds: Callable[[], bool]
         fcntl.flock(lock, fcntl.LOCK_EX)
         ports = _read(path)
         known = ports.get(service)
-        if known is not None and (is_free(Address(host, known)) or holds()):
+        # Looked at twice: what held it may have ended just before `holds` was asked.
+        if known is not None and (is_free(Address(host, known)) or holds() or is_free(Address(host, known))):
             return known
         for port in _candidates(str(path.resolve())):
             if port not in ports.values() and is_free(Address(host, port)):

@@ -13,6 +13,7 @@ from pulpo.apply.ledger import Ledger
 from pulpo.apply.part import Part
 from pulpo.apply.saved import Origin, moved, read_plan, saved, write_plan
 from pulpo.apply.whole import Listener, WholePlan, carry_out, make_plan
+from pulpo.apply.whole_leaving import IfSeen
 from pulpo.errors import UsageError
 from pulpo.store.base import Collection, Index
 from tests.apply.database.worlds import PROJECT
@@ -244,6 +245,14 @@ def test_all_going_where_nothing_is_wanted_is_told_apart():
     assert [change.address for change in found.emptying] == ["deployment:scraping/shop"]
 
 
+def test_what_goes_and_is_not_ready_is_noted_and_not_waited_for():
+    world = applied()
+    world.starting.add("prefect")
+    part = IfSeen(world.targets(manifest())[2], "what is in it stays").plan()
+    note = "prefect  could not be looked at: service:prefect is not ready; what is in it stays"
+    assert (part.plan.changes, part.waits_for, [str(one) for one in part.plan.notes]) == ((), None, [note])
+
+
 def test_what_failed_is_told_with_the_reason_and_what_needs_it_is_not_tried():
     world = World()
     world.failing = frozenset({"service:prefect", "index:users/email"})
@@ -291,6 +300,15 @@ def test_a_kept_plan_is_refused_when_the_manifest_or_the_world_moved(tmp_path):
         "deployment:scraping/shop is not as it was",
         "other changes would be made",
     ]
+
+
+@pytest.mark.parametrize("make", [lambda wanted: World(), applied])
+def test_of_values_which_may_be_secrets_a_kept_plan_has_nothing_not_even_a_digest(make):
+    def kept(value: str) -> object:
+        wanted = manifest(deployments=[deployment("scraping", project=PROJECT, parameters={"token": value}, version="v1")])
+        return saved(plan(make(wanted), wanted), ORIGIN)
+
+    assert kept("red") == kept("blue")
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", json.dumps({"version": 2}), json.dumps({"version": 1})])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +12,13 @@ import time
 import pytest
 
 from pulpo import CLI
-from tests.apply.services.docker_project import DockerProject, talker
+from pulpo.apply.services.manager import ServiceManager
+from pulpo.errors import UsageError
+from pulpo.manifest.load import load
+from pulpo.services.local import LocalServices
+from pulpo.services.spec import Address, LocalService
+from pulpo.settings import find_project
+from tests.apply.services.docker_project import DockerProject, server, talker
 from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
@@ -75,3 +83,60 @@ def test_killed_at_any_moment_it_is_finished_by_the_next(toy):
         cli = CLI(toy.root)
         assert cli.apply().ok
         assert (toy.states(), bool(cli.plan())) == ({"a": "running", "b": "running"}, False)
+
+
+def ports(toy: DockerProject) -> str:
+    return (toy.root / "run_cache" / "services" / "ports.json").read_text()
+
+
+def test_what_was_left_in_the_middle_of_replacing_is_a_change_of_its_own(toy):
+    toy.write({"a": talker()})
+    toy.up()
+    kept, left = toy.ids(), f"0123456789ab_{toy.name}-a-1"
+    said = {"project": toy.name, "service": "a", "oneoff": "False", "container-number": "1"}
+    labels = [word for key, value in said.items() for word in ("--label", f"com.docker.compose.{key}={value}")]
+    docker("create", "--name", left, *labels, PYTHON_IMAGE, "sleep", "1000")
+    cli = CLI(toy.root)
+    assert changes(cli.plan()) == [f"delete service:{left}"]
+    assert cli.apply().ok
+    assert (toy.ids(), bool(cli.plan())) == (kept, False)
+
+
+def test_a_port_that_a_process_of_the_project_has_is_not_given_up(toy):
+    toy.write({"a": server()})
+    assert CLI(toy.root).plan()
+    chosen = ports(toy)
+    port = json.loads(chosen)["a"]
+    services = LocalServices(toy.root / "run_cache")
+    command = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port))
+    services.start(LocalService("a", command, str(toy.root), addresses=(Address("127.0.0.1", port),)))
+    try:
+        assert CLI(toy.root).plan()
+        assert ports(toy) == chosen
+        with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is taken"):
+            toy.up()
+    finally:
+        services.stop("a")
+    assert ports(toy) == chosen
+
+
+def test_a_port_that_a_container_of_the_project_has_is_not_given_up(toy):
+    toy.write({"a": server()})
+    toy.up()
+    chosen = ports(toy)
+    project = find_project(toy.root)
+    processes = ServiceManager(project, *load(project.lock_path), mode="local")
+    with pytest.raises(UsageError, match=f"port {json.loads(chosen)['a']} of 127.0.0.1 is taken"):
+        processes.up("a")
+    assert ports(toy) == chosen
+
+
+def test_looking_gives_up_no_port_that_somebody_else_took(toy):
+    toy.write({"a": server()})
+    assert CLI(toy.root).plan()
+    chosen = ports(toy)
+    with socket.create_server(("127.0.0.1", json.loads(chosen)["a"])):
+        assert CLI(toy.root).plan()
+        assert ports(toy) == chosen
+        toy.up()
+        assert ports(toy) != chosen

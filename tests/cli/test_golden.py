@@ -9,6 +9,7 @@ from tests.cli.conftest import ROOT, Shell
 COMMANDS = [
     *("lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
     *("runs logs", "compile", "schema", "merge"),
+    *("plan", "apply", "destroy"),
     *("up", "down", "status", "logs", "build", "clean"),
     *("prefect", "prefect deploy", "prefect run", "prefect start", "prefect stop", "prefect restart", "prefect logs"),
     "prefect worker",

@@ -51,3 +51,10 @@ def test_a_broken_file_is_written_anew(tmp_path):
 def test_a_host_of_others_can_not_be_bound():
     with pytest.raises(OSError, match="Cannot assign"):
         bind(Address("192.0.2.1", 8000))
+
+
+def test_a_port_whose_service_ends_just_while_that_is_asked_is_not_given_up(tmp_path):
+    path = tmp_path / "ports.json"
+    port = remembered(path, "api", HOST)
+    with socket.create_server((HOST, port)) as server:
+        assert remembered(path, "api", HOST, holds=lambda: bool(server.close())) == port

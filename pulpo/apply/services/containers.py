@@ -153,7 +153,7 @@ def _ended(container: Container) -> State:
 
 
 def _ended_in_a_row(container: Container) -> bool:
-    """Whether something ended again and again until it was stopped, which may have met it while it ran: then its code says less."""
+    """Whether something ended again and again until it was stopped; where that met it while it ran, its code says nothing."""
     if container.restarts < CRASHES or container.started is None or container.ended is None:
         return False
     return (container.ended - container.started).total_seconds() < _LASTED
@@ -164,8 +164,7 @@ def why(container: Container, state: State) -> str | None:
     if state not in (State.FAILED, State.RESTARTING, State.UNREADY):
         return None
     if container.error:
-        taken = taken_port(container.error)
-        return f"it did not start: {taken or container.error}"
+        return f"it did not start: {taken_port(container.error) or container.error}"
     if container.out_of_memory:
         return "it had more memory than it may have, and was killed"
     if container.status == "paused":
@@ -173,9 +172,8 @@ def why(container: Container, state: State) -> str | None:
     if state is State.UNREADY:
         return "it runs, and is not ready"
     again = f", {container.restarts} times by now" if container.restarts else ""
-    if container.exit_code in (0, *ASKED) and _ended_in_a_row(container):
-        return f"it ended{again}, and was stopped"
-    return f"it ended{again}, with exit code: {container.exit_code}"
+    was_stopped = container.exit_code in (0, *ASKED) and _ended_in_a_row(container)
+    return f"it ended{again}, {'and was stopped' if was_stopped else f'with exit code: {container.exit_code}'}"
 
 
 def _container(data: Mapping[str, Any]) -> Container:

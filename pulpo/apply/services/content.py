@@ -76,7 +76,7 @@ def _told(entry: os.DirEntry[str]) -> tuple[str | int, ...]:
         found = entry.stat(follow_symlinks=False)
         mode = stat.S_IMODE(found.st_mode)
         if stat.S_ISLNK(found.st_mode):
-            return ("link", os.readlink(entry.path))
+            return ("link", str(Path(entry.path).readlink()))
         if not stat.S_ISREG(found.st_mode):
             return (stat.S_IFMT(found.st_mode), mode)
         if found.st_size > _READ:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pulpo.apply.services.status import ServiceLine, ServiceStatus
-    from pulpo.cli.app import CLI
     from pulpo.cli.output import Output
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="These alone; else all.", show_default=False)]
@@ -95,16 +94,9 @@ def down(
     if volumes and not yes:
         confirm(f"delete what {_names(services).rpartition(' ')[0] if services else 'the services'} stored?")
     with ServiceProgress(output) as progress:
-        _warning(context).down(*(services or []), volumes=volumes, on_event=progress)
+        context.obj.cli.down(*(services or []), volumes=volumes, on_event=progress)
     if not progress.changed:
         output.talk("nothing was up")
-
-
-def _warning(context: typer.Context) -> CLI:
-    """The command line object, which says what it could do only in part."""
-    cli: CLI = context.obj.cli
-    cli.on_warning = lambda text: context.obj.output.talk(f"warning: {text}", "yellow")
-    return cli
 
 
 def confirm(question: str) -> None:
@@ -131,7 +123,7 @@ def status(
     One that failed is shown with the last lines of its log. One that is starting has not failed.
     """
     output = context.obj.output
-    found = _warning(context).status(*(services or []))
+    found = context.obj.cli.status(*(services or []))
     wrong = [service for service in found if service.state.value in _WRONG]
     if format is Format.JSON:
         output.json({"version": 1, "ok": not wrong, "services": [asdict(service) for service in found]})
@@ -206,7 +198,7 @@ def logs(
     from pulpo.cli.serving import since_text
 
     begin = None if since is None else since_text(since, dt.datetime.now(dt.UTC))
-    names, lines = _warning(context).named_logs(*(services or []), tail=tail, since=begin, follow=follow)
+    names, lines = context.obj.cli.named_logs(*(services or []), tail=tail, since=begin, follow=follow)
     print_lines(context.obj.output, lines, format, names=names if len(services or []) != 1 else None, follow=follow)
 
 

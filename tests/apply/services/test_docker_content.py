@@ -135,6 +135,7 @@ def test_up_brings_what_runs_in_line_with_the_project_of_its_own_checkout(tmp_pa
             (toy.root / "own.py").write_text(CODE.format(toy.root.name))
             toy.up()
         assert [said(toy) for toy in toys] == ["ready one", "ready two"]
+        assert not toys[0].manager().plan()
 
         toy, before = toys[0], toys[0].ids()
         (toy.root / "own.py").write_text(CODE.format("anew"))
@@ -157,6 +158,7 @@ def test_up_brings_what_runs_in_line_with_the_project_of_its_own_checkout(tmp_pa
             image = toy.manager()._driver.stack.image
             toy.down(volumes=True)
             docker("image", "rm", "--force", image, check=False)
+            docker("image", "prune", "--force", "--filter", f"label=com.docker.compose.project={toy.name}")
 
 
 @pytest.mark.docker

@@ -70,7 +70,9 @@ def test_an_image_that_can_not_be_made_is_told_with_the_last_lines(tmp_path: Pat
     toy.write(
         {"own": {"command": ["python", "-c", "pass"]}}, docker={"base_image": PYTHON_IMAGE, "packages": ["there-is-no-package"]}
     )
-    with pytest.raises(ServiceError, match=r"the image pulpo/toy-\w{6}:latest could not be made: .*\n(  .*\n)*  .*there-is-no-package"):
+    with pytest.raises(
+        ServiceError, match=r"the image pulpo/toy-\w{6}:latest could not be made: .*\n(  .*\n)*  .*there-is-no-package"
+    ):
         toy.manager().build()
 
 
