@@ -14,6 +14,9 @@ import pytest
 
 from tests.examples import flights_figures as figures
 
+#: One worker makes the two runs, which take a minute.
+pytestmark = pytest.mark.xdist_group("flights")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
 
 
