@@ -150,7 +150,7 @@ class Documents:
         """A page of the records that `where` is true of."""
         cursor = self.driver.find_raw_batches(where, sort=sort_keys(order), skip=skip, limit=limit + 1, allow_disk_use=True)
         batches = [batch async for batch in cursor]
-        records = [mongo_records.stored(one).record for batch in batches for one in read_bson(batch)]
+        records = [mongo_records.record_of(one) for batch in batches for one in read_bson(batch)]
         if len(records) <= limit:
             return Page(records)
         # The one more than asked for is the last of the last batch; the keys are of the one before.

@@ -63,12 +63,30 @@ def document(collection: Collection, record: Record) -> Document:
 
 
 def stored(document: dict[str, Any]) -> Stored:
-    """The record that a document holds; the document itself becomes its data."""
-    record_id = document.pop("_id")
-    rev, run, operation = document.pop("_rev", 0), document.pop("_run", None), document.pop("_operation", None)
-    created, updated = document.pop("_created", None), document.pop("_updated", None)
-    foreign = {name: document.pop(name) for name in [name for name in document if name.startswith("_")]}
-    return Stored(Record(str(record_id), document, rev, run, operation, created, updated), foreign)
+    """The record that a document holds, and what is another program's; the document itself becomes the record's data."""
+    record = _record(document)
+    return Stored(record, _without_foreign(document))
+
+
+def record_of(document: dict[str, Any]) -> Record:
+    """The record that a document holds, which itself becomes its data. A page has many: this is most of its cost here."""
+    record = _record(document)
+    _without_foreign(document)
+    return record
+
+
+def _record(document: dict[str, Any]) -> Record:
+    pop = document.pop
+    return Record(
+        str(pop("_id")), document, pop("_rev", 0), pop("_run", None), pop("_operation", None), pop("_created", None),
+        pop("_updated", None),
+    )  # fmt: skip
+
+
+def _without_foreign(document: dict[str, Any]) -> dict[str, Any]:
+    """What is another program's, taken out of the document."""
+    names = [name for name in document if name[:1] == "_"]
+    return {name: document.pop(name) for name in names} if names else {}
 
 
 def inserted(new: Document, *, as_stored: bool = False) -> Record:
