@@ -102,6 +102,8 @@ async def load_needed(store: Store, steps: Sequence[Step], reused: Mapping[str, 
     Raises:
         RunError: A record is no longer what its model says.
     """
+    if not reused:
+        return
     running = [step for step in steps if step.operation not in reused]
     wanted = {(source, argument.model) for step in running for argument in step.arguments for source in argument.sources}
     for operation, outputs in reused.items():

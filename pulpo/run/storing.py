@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from pulpo.store.values import now
 
 #: Records in one write.
 BATCH = 10_000
+
+#: Collections that are written at the same time, by a store that can; any other does them one by one without waiting for us.
+_AT_ONCE = 32
 
 
 class Finished(NamedTuple):
@@ -32,20 +36,24 @@ class _Part(NamedTuple):
     made: Made
 
 
+#: What goes into one collection.
+_Group = tuple[Collection, list[_Part]]
+
+
 async def store_made(store: Store, finished: Sequence[Finished]) -> dict[str, Outcome]:
     """What became of the records of each operation.
 
     Records that steps share are written in the order of the steps. A write that fails is tried again step by step, so that
     only the step at fault fails.
     """
-    groups: dict[str, tuple[Collection, list[_Part]]] = {}
+    groups: dict[str, _Group] = {}
     for item in finished:
         for made, collection in zip(item.made, item.collections, strict=True):
             if made.rows:
                 groups.setdefault(collection.name, (collection, []))[1].append(_Part(item.operation, made))
     results: dict[str, Outcome] = {item.operation: {} for item in finished}
-    for collection, parts in groups.values():
-        for part, written in zip(parts, await _store_parts(store, collection, parts), strict=True):
+    for parts, outcomes in await _store_groups(store, list(groups.values())):
+        for part, written in zip(parts, outcomes, strict=True):
             before = results[part.operation]
             if isinstance(written, Exception):
                 results[part.operation] = written
@@ -61,6 +69,14 @@ async def upsert(store: Store, collection: Collection, rows: Sequence[Record]) -
         written = await store.upsert_many(collection, rows[start : start + BATCH])
         total = _sum(total, written)
     return total
+
+
+async def _store_groups(store: Store, groups: Sequence[_Group]) -> list[tuple[list[_Part], list[Written | Exception]]]:
+    """What became of each part of each group, in their order."""
+    outcomes: list[list[Written | Exception]] = []
+    for start in range(0, len(groups), _AT_ONCE):
+        outcomes += await asyncio.gather(*(_store_parts(store, *group) for group in groups[start : start + _AT_ONCE]))
+    return [(parts, outcome) for (_, parts), outcome in zip(groups, outcomes, strict=True)]
 
 
 async def _store_parts(store: Store, collection: Collection, parts: Sequence[_Part]) -> list[Written | Exception]:

@@ -89,7 +89,10 @@ def initialise(connection: sqlite3.Connection, path: Path) -> None:
 def ensure(connection: sqlite3.Connection, collection: Collection) -> Ensured:
     """Create the collection's table and indexes where they are missing."""
     name = table(collection)
-    there = {row[0] for row in connection.execute("select name from sqlite_master where type in ('table','index')")}
+    # By their names alone: a project with as many collections as models would read all names for each of them.
+    names = [_bare(collection), *(index_name(collection, index) for index in collection.indexes)]
+    marks = ",".join("?" * len(names))
+    there = {row[0] for row in connection.execute(f"select name from sqlite_master where name in ({marks})", names)}
     connection.execute(
         f"create table if not exists {name}(id text primary key not null, rev integer not null, run text, operation text, "
         "created text not null, updated text not null, doc text not null)"

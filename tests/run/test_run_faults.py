@@ -8,7 +8,8 @@ import pytest
 
 from pulpo.run import writer
 from pulpo.run.history import list_runs
-from tests.run.workshop import Job, Mode, many, states, step_of, takes
+from pulpo.store.base import StoreError
+from tests.run.workshop import Clean, Job, Mode, many, states, step_of, takes
 
 
 class PanicException(BaseException):
@@ -204,6 +205,37 @@ async def test_steps_wait_while_too_much_is_waiting_to_be_stored(project, monkey
         project.step(f"a.s{i:02}", lambda number=i: make(number), out=many("Job"), after=[f"a.s{i - 1:02}"] if i else [])
     assert (await project.run()).ok
     assert max(seen) == 0
+
+
+async def test_models_are_stored_at_the_same_time_and_one_that_fails_fails_its_step_alone(project):
+    store, both = project.store, asyncio.Barrier(2)
+
+    class Together:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        async def upsert_many(self, collection, rows):
+            if collection.name in ("clean", "job"):
+                async with asyncio.timeout(5):
+                    await both.wait()
+            if collection.name == "clean":
+                raise StoreError("no room")
+            return await store.upsert_many(collection, rows)
+
+    async def clean():
+        return Clean(url="a")
+
+    async def job():
+        return Job(url="a")
+
+    project.store = Together()
+    project.step("a.clean", clean, out="Clean")
+    project.step("a.job", job, out="Job")
+    run = await project.run()
+    project.store = store
+    assert states(run) == {"a.clean": "failed", "a.job": "completed"}
+    assert step_of(run, "a.clean").error == "what it made can't be stored: no room"
+    assert [record["url"] for record in await project.data("Job")] == ["a"]
 
 
 async def test_a_ctrl_c_on_the_event_loops_thread_ends_the_run(project):

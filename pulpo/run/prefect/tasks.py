@@ -16,6 +16,13 @@ from uuid import UUID
 from prefect import State, Task
 from prefect.client.schemas.objects import StateType, TaskRunResult
 from prefect.futures import PrefectFuture, PrefectTaskRunFuture
+from prefect.results import (  # type: ignore[attr-defined]  # where Prefect itself takes them from
+    ResultRecord,
+    ResultRecordMetadata,
+    should_persist_result,
+)
+from prefect.serializers import PickleSerializer
+from prefect.states import Completed
 from prefect.task_engine import run_task_async
 from prefect.utilities.annotations import quote
 
@@ -39,7 +46,7 @@ async def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -
 async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Calls an operation's function from its task: an async one on the event loop, a sync one in a thread.
 
-    In a run what comes back is checked and kept for those that take it, and None is returned: Prefect would keep it until the
+    In a run what comes back is checked and kept for those that take it, and nothing is returned: Prefect would keep it until the
     flow ends. A task that is called by itself returns what the function does.
     """
     shown = _SHOWN.get()
@@ -48,7 +55,7 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     current = _CALL.get()
     if current is not None:
         await current.attempt(function)
-        return None
+        return None if should_persist_result() else Completed(data=_NOTHING)
     if inspect.iscoroutinefunction(function):
         return await function(*args, **kwargs)
     threads = Threads(1)  # not the loop's own, which waits for calls that took too long
@@ -63,6 +70,12 @@ def worth_retrying(task: Task[..., Any], run: object, state: State[Any]) -> bool
     current = _CALL.get()
     error = state.data if current is None else current.error
     return not isinstance(error, RunError) and not (isinstance(error, OperationError) and error.is_final)
+
+
+#: The result of task runs that returned nothing; for a bare None Prefect looks on the disk each time where it would keep it.
+_NOTHING: ResultRecord[None] = ResultRecord(
+    result=None, metadata=ResultRecordMetadata(serializer=PickleSerializer(), storage_key="nothing")
+)
 
 
 class _FailedError(Exception):

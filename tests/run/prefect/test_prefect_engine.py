@@ -239,6 +239,15 @@ def test_a_generated_file_runs_by_itself(jobs):
     assert run["parameters"] == {}
 
 
+def test_where_prefect_keeps_results_a_run_is_as_without(jobs, tmp_path):
+    where = {"PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true", "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "results")}
+    without, kept = (answer(jobs.run("pipeline", "--engine", "prefect", **env)) for env in ({}, where))
+    assert kept["state"] == without["state"] == "completed"
+    assert [(s["operation"], s["state"], s["outputs"]) for s in kept["steps"]] == [
+        (s["operation"], s["state"], s["outputs"]) for s in without["steps"]
+    ]
+
+
 def test_a_server_that_is_not_there_is_said_so(jobs):
     _, err = jobs("run", "pipeline", "--engine", "prefect", code=2, PREFECT_API_URL="http://127.0.0.1:9/api")
     assert "the Prefect server at http://127.0.0.1:9/api" in err
