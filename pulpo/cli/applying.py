@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pulpo.cli.servers import ApiAndStore
+from pulpo.cli.pages import Pages
 from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PREFECT_VARIABLE: Final = "PREFECT_API_URL"
 
 
-class Applying(ApiAndStore):
+class Applying(Pages):
     """`pulpo plan`, `apply` and `destroy`."""
 
     def plan(self, *, only: Sequence[str] = (), destroy_data: bool = False, output: str | Path | None = None) -> WholePlan:
@@ -128,8 +128,11 @@ class Applying(ApiAndStore):
             return carry_out(targets, found, listener)
 
     def _world(self, on_event: Callable[[ServiceEvent], None] = lambda _: None) -> World:
-        manifest, document, generator = self._generator()
-        return World(self.project, manifest, document, generator, self._manager(), on_event)
+        from pulpo.cli.single import told_manager
+
+        manifest, document, generator = self._generator()  # read once: all of it is of one lock
+        manager = told_manager(self.project, manifest, document, self._chosen_mode(manifest))
+        return World(self.project, manifest, document, generator, manager, on_event)
 
 
 @dataclass(frozen=True)
@@ -256,11 +259,16 @@ class World:
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Api]:
         from pulpo.apply.prefect.api import connect
+        from pulpo.apply.prefect.direct import direct
         from pulpo.cli.running import importing_prefect
 
+        ports = self.project.chosen_ports
+        async with direct(self.manifest, ports, os.environ) as own:
+            if own is not None:
+                yield own
+                return
         with importing_prefect():
             from pulpo.run.prefect import server
-        ports = self.project.chosen_ports
         with server.connected(self.manifest, os.environ, self.document.locate, ports=ports) as url:
             async with server.client(server.required(url)), connect() as api:
                 yield api

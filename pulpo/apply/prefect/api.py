@@ -7,12 +7,13 @@ import os
 import random
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pulpo.errors import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     import httpx
     from prefect.client.orchestration import PrefectClient
@@ -62,7 +63,11 @@ async def connect() -> AsyncIterator[Api]:
     hooks = {"event_hooks": {"response": [_no_sleep]}}
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         async with get_client(httpx_settings=hooks) as client:
-            yield _Http(client)
+            yield HttpApi(partial(_sent, client), str(client.api_url.copy_with(userinfo=b"")))  # it may have a password
+
+
+async def _sent(client: PrefectClient, method: Method, path: str, body: Any) -> httpx.Response:
+    return await client.request(method, path, json=body)  # type: ignore[arg-type]  # paths with ids
 
 
 async def _no_sleep(response: httpx.Response) -> None:
@@ -71,24 +76,27 @@ async def _no_sleep(response: httpx.Response) -> None:
         response.headers.setdefault("Retry-After", "0")
 
 
-class _Http:
-    """Prefect's client, without its models: they cost more than the requests."""
+class HttpApi:
+    """The API over HTTP, without the models of Prefect's client: they cost more than the requests."""
 
-    def __init__(self, client: PrefectClient) -> None:
-        self._client = client
+    def __init__(self, send: Callable[[Method, str, Any], Awaitable[httpx.Response]], url: str) -> None:
+        """`send` makes one request and raises what httpx does, for answers as well; `url` is for messages."""
+        self._send = send
+        self._url = url
 
     async def request(self, method: Method, path: str, body: Any = None) -> Any:
+        """As `Api.request`."""
         import httpx
-
-        from pulpo.run.prefect.server import detail
 
         deadline = time.monotonic() + _PATIENCE
         wait = _FIRST_WAIT
         while True:
             try:
-                answer = await self._client.request(method, path, json=body)  # type: ignore[arg-type]  # paths with ids
+                answer = await self._send(method, path, body)
             except httpx.HTTPStatusError as error:
                 if not _is_busy(error.response):
+                    from pulpo.run.prefect.server import detail  # it imports Prefect, which what goes well does not need
+
                     raise RefusedError(error.response.status_code, detail(error.response)) from None
                 problem = f"it answers {error.response.status_code}"
             except httpx.TransportError as error:
@@ -103,9 +111,7 @@ class _Http:
             wait = min(wait * 1.5, _LONGEST_WAIT)
 
     def _gone(self, problem: str) -> ApplyError:
-        # Without the name and password that may be in it.
-        url = self._client.api_url.copy_with(userinfo=b"")
-        return ApplyError(f"Prefect's server did not answer: {url}: {problem}", hint="run it again to go on")
+        return ApplyError(f"Prefect's server did not answer: {self._url}: {problem}", hint="run it again to go on")
 
 
 def _is_busy(response: httpx.Response) -> bool:

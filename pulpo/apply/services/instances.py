@@ -137,9 +137,11 @@ class Instances:
 
     def _holds(self, name: str, port: int | None) -> bool:
         """Whether a port that is taken is the project's own, whether as a process or as a container: it is not given up."""
-        from pulpo.apply.services.containers import is_published
+        if self._runs(name):
+            return True
+        from pulpo.apply.services.containers import is_published  # what runs already does not need it
 
-        return self._runs(name) or (port is not None and is_published(self.project.cache, port))
+        return port is not None and is_published(self.project.cache, port)
 
     def _runs(self, name: str) -> bool:
         state = self.services.state(name)

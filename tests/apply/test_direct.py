@@ -1,0 +1,139 @@
+"""The project's own Prefect server is asked without Prefect's client, and only where that would do the same."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from pulpo.apply.prefect.api import RefusedError
+from pulpo.apply.prefect.direct import direct
+from pulpo.manifest.model import Manifest
+
+VERSION = metadata.version("prefect")
+NO_TOKENS = (422, {"detail": "CSRF protection is disabled."})
+_WITHOUT_PREFECT = """
+import asyncio, sys
+from pulpo.apply.prefect.direct import direct
+from pulpo.manifest.model import Manifest
+
+async def main():
+    manifest = Manifest.model_validate({"version": 1, "project": {"name": "toys"}, "services": {"prefect": {"ports": [sys.argv[1]]}}})
+    async with direct(manifest, {}, {}) as api:
+        await api.request("GET", "/work_pools/x")
+
+asyncio.run(main())
+print("prefect" in sys.modules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(tmp_path, monkeypatch):
+    """No settings of Prefect's: neither in the home directory nor in the current one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def answers():
+    """What a server answers by path, and the manifest of the project whose own one it is."""
+    known = {"/api/admin/version": (200, VERSION), "/api/csrf-token": NO_TOKENS, "/api/work_pools/x": (200, {"fine": True})}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = known[self.path.partition("?")[0]]
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield known, own(server.server_port)
+        server.shutdown()
+        thread.join()
+
+
+def own(port: int) -> Manifest:
+    services = {"prefect": {"ports": [str(port)]}}
+    return Manifest.model_validate({"version": 1, "project": {"name": "toys"}, "services": services})
+
+
+async def is_direct(manifest: Manifest, environ: dict[str, str] | None = None) -> bool:
+    async with direct(manifest, {}, environ or {}) as api:
+        return api is not None
+
+
+async def test_the_own_server_is_asked_and_its_refusals_are_told(answers):
+    known, manifest = answers
+    async with direct(manifest, {}, {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PATH": "/bin"}) as api:
+        assert api is not None
+        assert await api.request("GET", "/work_pools/x") == {"fine": True}
+        known["/api/work_pools/x"] = (404, {"detail": "there is none"})
+        with pytest.raises(RefusedError) as refused:
+            await api.request("GET", "/work_pools/x")
+    assert (refused.value.status, refused.value.detail) == (404, "there is none")
+
+
+def test_prefect_is_not_imported_for_it(answers, tmp_path):
+    port = answers[1].services["prefect"].ports[0]
+    command = [sys.executable, "-c", _WITHOUT_PREFECT, str(port)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+@pytest.mark.parametrize("name", ["PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "prefect_client_custom_headers", "PREFECT_HOME"])
+async def test_variables_that_prefects_client_may_heed_are_left_to_it(answers, name):
+    assert not await is_direct(answers[1], {name: "x"})
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        (".prefect/profiles.toml", "", False),
+        ("prefect.toml", "", False),
+        (".env", "", False),
+        ("pyproject.toml", "[tool.prefect.api]\n", False),
+        ("pyproject.toml", "[tool.", False),
+        ("pyproject.toml", '[project]\nname = "prefect"\n', True),
+    ],
+)
+async def test_files_that_prefects_client_may_heed_are_left_to_it(answers, nothing_set: Path, file, text, expected):
+    (nothing_set / file).parent.mkdir(exist_ok=True)
+    (nothing_set / file).write_text(text)
+    assert await is_direct(answers[1]) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/api/admin/version", (401, {"detail": "Unauthorized"})),
+        ("/api/admin/version", (200, "2.20.1")),
+        ("/api/admin/version", (200, {"no": "version"})),
+        ("/api/csrf-token", (200, {"token": "abc"})),
+        ("/api/csrf-token", (422, {"detail": "something else"})),
+    ],
+)
+async def test_a_server_that_wants_more_or_is_another_is_left_to_prefects_client(answers, path, answer):
+    known, manifest = answers
+    assert await is_direct(manifest)
+    known[path] = answer
+    assert not await is_direct(manifest)
+
+
+async def test_a_server_that_is_not_there_or_elsewhere_is_left_to_prefects_client():
+    assert not await is_direct(own(9))
+    elsewhere = {"version": 1, "project": {"name": "toys"}, "services": {"prefect": {"uri": "http://127.0.0.1:4200/api"}}}
+    assert not await is_direct(Manifest.model_validate(elsewhere))
