@@ -124,6 +124,13 @@ def connect(path: Path, *, timeout_s: float, durable: bool) -> sqlite3.Connectio
     return connection
 
 
+def memory_connection() -> sqlite3.Connection:
+    """A connection to a new database in memory that nobody else sees, otherwise as `connect`."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.create_function("fold", 1, _fold, deterministic=True)
+    return connection
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All that is done inside is stored at the end, or, on any error, nothing of it."""

@@ -56,14 +56,6 @@ def test_json_has_the_pages(shell):
     assert all(set(entry) == {"code", "title", "url"} for entry in listed)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("parsing.clean", "operations"), ("RawJob", "models"), ("scraping", "flows")])
-@pytest.mark.parametrize("format", ["text", "json"])
-def test_a_name_is_shown_as_its_kind_is(jobs, name, kind, format):
-    known = json.loads(jobs(kind, "--format", "json").out)
-    name = name if name in [next(iter(k.values())) for k in known] else next(iter(known[0].values()))
-    assert jobs("explain", name, "--format", format).out == jobs(kind, name, "--format", format).out
-
-
 def test_an_unknown_name_suggests_a_near_one(jobs):
     (operation, *_) = [line.split()[0] for line in jobs("operations").out.splitlines()[1:]]
     done = jobs("explain", f"{operation}x", code=2)

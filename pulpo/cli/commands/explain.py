@@ -1,16 +1,19 @@
-"""`pulpo explain`: what a code means, with an example and the fix; or what a name of the lock is."""
+"""`pulpo explain`: what a code means, with an example and the fix; or why something of the lock is where it is."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.options import Format, FormatOption
 
 if TYPE_CHECKING:
+    from pulpo.cli.explaining import Explanation
     from pulpo.cli.output import Output
     from pulpo.codes.pages import Page
 
@@ -27,19 +30,25 @@ def explain(
     context: typer.Context,
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CODE|NAME", help="Such as PLP101; all where not given.", show_default=False),
+        typer.Argument(
+            metavar="CODE|NAME",
+            help="Such as PLP101; all where not given.",
+            show_default=False,
+            autocompletion=completion.explainable,
+        ),
     ] = None,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Explain a problem by its code.
+    """Explain a problem by its code, or a name of the lock.
 
-    What it means, with an example and the fix. Of an operation, a model or a flow: show it.
+    What a problem means, with an example and the fix. Of an operation, a model, a flow or a service: why it runs where it runs,
+    what feeds it, who owns its settings. Of a path, such as operations.a.b.retries: who owns it.
     """
     names = [name for name in what or () if not _CODE.fullmatch(name)]
     if names:
         if len(what or ()) > 1:
             raise typer.BadParameter(f"give codes, or one name: {' '.join(what or ())}")
-        _show(context, names[0], format)
+        _explain_name(context, names[0], format)
         return
     from pulpo.codes import pages
 
@@ -80,24 +89,26 @@ def _styled(text: str, output: Output) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _show(context: typer.Context, name: str, format: Format) -> None:  # noqa: A002 - the option's name
-    """The operation, model or flow of that name, as the command for its kind shows it."""
-    from pulpo.cli.commands import show
-    from pulpo.codes.pages import codes
-    from pulpo.errors import UsageError
-    from pulpo.names import did_you_mean
+def _explain_name(context: typer.Context, name: str, format: Format) -> None:  # noqa: A002 - the option's name
+    """Of an operation, model, flow or service, why it is where it is; of a dotted path of the lock, who owns it."""
+    from pulpo.manifest.layout import MANIFEST
 
-    cli = context.obj.cli
-    kinds = ((show.operations, cli.operations), (show.models, cli.models), (show.flows, lambda: [f.name for f in cli.flows()]))
-    known: list[str] = []
-    for command, listed in kinds:
-        names = sorted(listed())
-        if name in names:
-            command(context, name, format)
-            return
-        known += names
-    near = did_you_mean(name, known) or did_you_mean(name.upper(), codes())
-    raise UsageError(
-        f"no code, operation, model or flow has the name: {name}",
-        hint=near or "`pulpo explain` lists the codes, `pulpo operations`, `models` and `flows` the names",
-    )
+    output: Output = context.obj.output
+    if name.partition(".")[0] in MANIFEST.order and "." in name:
+        from pulpo.cli.commands.lock import print_ownership
+
+        print_ownership(context.obj.cli.explain_lock(name), output, format)
+        return
+    found: Explanation = context.obj.cli.explain_name(name)
+    if format is Format.JSON:
+        output.json(dataclasses.asdict(found))
+        return
+    said = f": {found.description}" if found.description else ""
+    place = f"  ({found.place})" if found.place else ""
+    output.data(output.style(f"{found.kind} {found.name}", "bold", stream=sys.stdout) + said + place)
+    for title, facts in found.parts.items():
+        output.data(f"\n{output.style(title, 'bold', stream=sys.stdout)}")
+        width = max(len(fact.subject) for fact in facts)
+        for fact in facts:
+            where = output.style(f"  ({fact.place})", "dim", stream=sys.stdout) if fact.place else ""
+            output.data(f"  {fact.subject.ljust(width)}  {fact.text}{where}")

@@ -60,7 +60,7 @@ def lock(
     if explain is not None:
         if check or diff or prune or prefer or paths:
             raise typer.BadParameter("it stands alone: it writes nothing and settles nothing", param_hint="--explain")
-        _print_ownership(context.obj.cli.explain_lock(explain), output, format)
+        print_ownership(context.obj.cli.explain_lock(explain), output, format)
         return
     if paths and prefer is None:
         raise typer.BadParameter("paths go with --prefer", param_hint="PATH")
@@ -123,7 +123,8 @@ def _as_data(diagnostics: Sequence[Diagnostic], result: LockResult | None = None
     return {**diagnostics_as_data(diagnostics), "stale": stale, "written": written, "changes": changes}
 
 
-def _print_ownership(found: list[Ownership], output: Output, format: Format) -> None:  # noqa: A002 - the option's name
+def print_ownership(found: list[Ownership], output: Output, format: Format) -> None:  # noqa: A002 - the option's name
+    """Print who owns values of the lock, and why."""
     from pulpo.codes.credentials import masked
     from pulpo.diagnostics import dotted
     from pulpo.lock.changes import MISSING, shown

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.options import INTERRUPTED, Format, FormatOption
 
 if TYPE_CHECKING:
@@ -34,21 +35,39 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    flow: Annotated[str | None, typer.Argument(help="A flow, an operation, or `pipeline`.", show_default=False)] = None,
+    flow: Annotated[
+        str | None,
+        typer.Argument(help="A flow, an operation, or `pipeline`.", show_default=False, autocompletion=completion.runnable),
+    ] = None,
     param: Annotated[
         Texts, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter: limit=5, or fetch.limit=5.")
     ] = None,
     input: Annotated[  # noqa: A002 - the option's name
         Texts, typer.Option("--input", "-i", metavar="M=@FILE|run:ID|latest", help="Where records of a model come from.")
     ] = None,
-    select: Annotated[Texts, typer.Option(metavar="EXPR", help="Only these: name, +name, name+, a glob, a flow, tag:x.")] = None,
-    from_: Annotated[Texts, typer.Option("--from", metavar="EXPR", help="These and what is downstream of them.")] = None,
-    to: Annotated[Texts, typer.Option(metavar="EXPR", help="These and what is upstream of them.")] = None,
-    only: Annotated[Texts, typer.Option(metavar="EXPR", help="Exactly these.")] = None,
+    select: Annotated[
+        Texts,
+        typer.Option(
+            metavar="EXPR", autocompletion=completion.runnable, help="Only these: name, +name, name+, a glob, a flow, tag:x."
+        ),
+    ] = None,
+    from_: Annotated[
+        Texts,
+        typer.Option("--from", metavar="EXPR", autocompletion=completion.runnable, help="These and what is downstream of them."),
+    ] = None,
+    to: Annotated[
+        Texts, typer.Option(metavar="EXPR", autocompletion=completion.runnable, help="These and what is upstream of them.")
+    ] = None,
+    only: Annotated[Texts, typer.Option(metavar="EXPR", autocompletion=completion.runnable, help="Exactly these.")] = None,
     with_upstream: Annotated[bool, typer.Option("--with-upstream", help="Run what it needs from other flows, too.")] = False,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Go on after the last finished operation of a run (or: latest).", show_default=False),
+        typer.Option(
+            metavar="RUN",
+            autocompletion=completion.runs,
+            help="Go on after the last finished operation of a run (or: latest).",
+            show_default=False,
+        ),
     ] = None,
     engine: Annotated[EngineName, typer.Option(help="What runs it: this process alone, or Prefect.")] = EngineName.INLINE,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.options import Format, FormatOption
 from pulpo.cli.output import counted
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pulpo.cli.output import Output
     from pulpo.run.record import RunRecord, StepRecord
 
-RunArgument = Annotated[str, typer.Argument(help="Its id, the beginning of one, or `latest`.")]
+RunArgument = Annotated[str, typer.Argument(help="Its id, the beginning of one, or `latest`.", autocompletion=completion.runs)]
 
 
 class LevelName(enum.StrEnum):

@@ -6,17 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.options import Format, FormatOption
 from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pulpo.compile.flow import FlowDefinition
     from pulpo.errors import UsageError
     from pulpo.manifest.model import Manifest, ModelSpec, OperationSpec
 
-Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
+
+def _name(complete: Callable[[typer.Context, str], list[str]]) -> Any:
+    return typer.Argument(help="One of them, in full.", show_default=False, autocompletion=complete)
+
+
+Operations = Annotated[str | None, _name(completion.operations)]
+Models = Annotated[str | None, _name(completion.models)]
+Flows = Annotated[str | None, _name(completion.flows)]
+Services = Annotated[str | None, _name(completion.services)]
+Environments = Annotated[str | None, _name(completion.environments)]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command()(environments)
 
 
-def operations(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def operations(context: typer.Context, name: Operations = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the operations, or show one."""
     found = context.obj.cli.operations()
     if name is not None:
@@ -38,7 +48,7 @@ def operations(context: typer.Context, name: Name = None, format: FormatOption =
     _show_all(context, rows, ("operation", "takes", "gives", "origin", "description"), format)
 
 
-def models(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def models(context: typer.Context, name: Models = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the models, or show one."""
     found = context.obj.cli.models()
     if name is not None:
@@ -48,7 +58,7 @@ def models(context: typer.Context, name: Name = None, format: FormatOption = For
     _show_all(context, rows, ("model", "collection", "key", "origin", "description"), format)
 
 
-def flows(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def flows(context: typer.Context, name: Flows = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the flows, or show one with its operations in the order in which they can run."""
     found = {flow.name: flow for flow in context.obj.cli.flows()}
     if name is not None:
@@ -60,7 +70,7 @@ def flows(context: typer.Context, name: Name = None, format: FormatOption = Form
 
 def services(
     context: typer.Context,
-    name: Name = None,
+    name: Services = None,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if a variable is not set that has no default.")] = False,
     format: FormatOption = Format.TEXT,  # noqa: A002
 ) -> None:
@@ -87,7 +97,7 @@ def services(
         context.obj.cli.check_variables(*([name] if name else []))
 
 
-def environments(context: typer.Context, name: Name = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def environments(context: typer.Context, name: Environments = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
     """List the environments and what each changes, or show one."""
     from pulpo.codes.credentials import masked
 
