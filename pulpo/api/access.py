@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import hmac
 import ipaddress
-import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from starlette.requests import Request
 
 from pulpo.api.access_log import HEADER
 from pulpo.api.problems import Problem, respond
-from pulpo.api.settings import Settings, is_loopback
+from pulpo.api.settings import Settings, names_loopback, names_service
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 OPEN: Final = frozenset({"/health/live", "/health/ready"})
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = {"WWW-Authenticate": 'Bearer realm="pulpo"'}
-#: How containers of one network call each other. A page's name has a dot, which no DNS outside answers without.
-_SERVICE: Final = re.compile(r"[A-Za-z0-9_-]+(:[0-9]+)?")
 _EXPOSED: Final = (HEADER, "ETag", "Location", "Link", "Retry-After")
 
 
@@ -99,7 +96,7 @@ def _not_from_here(scope: Scope, headers: Headers, settings: Settings, *, reads:
         return Problem(
             421, f"without a token the API answers for this machine and its containers, not for the host: {host}", hint=hint
         )
-    if not settings.open and server and _is_loopback_address(server[0]) and not _names_loopback(host):
+    if not settings.open and server and _is_loopback_address(server[0]) and not names_loopback(host):
         return Problem(421, f"without a token the API answers for this machine alone, not for the host: {host}")
     origin = headers.get("Origin")
     if reads or origin is None or "*" in origins or origin in origins or origin == f"{scope['scheme']}://{host}":
@@ -114,7 +111,7 @@ def _not_from_here(scope: Scope, headers: Headers, settings: Settings, *, reads:
 def _is_meant_for_container(host: str, origins: tuple[str, ...]) -> bool:
     """Whether a header `Host` means this machine, a service of the same stack, or an origin that the settings name."""
     named = (urlsplit(origin).netloc for origin in origins)
-    return _names_loopback(host) or _SERVICE.fullmatch(host) is not None or host in filter(None, named)
+    return names_loopback(host) or names_service(host) or host in filter(None, named)
 
 
 @functools.lru_cache(maxsize=64)
@@ -123,15 +120,6 @@ def _is_loopback_address(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
-        return False
-
-
-@functools.lru_cache(maxsize=64)
-def _names_loopback(host: str) -> bool:
-    """Whether a header `Host` means this machine."""
-    try:
-        return "@" not in host and is_loopback(urlsplit(f"//{host}").hostname or "")
-    except ValueError:  # a bracket that is not closed
         return False
 
 

@@ -6,14 +6,12 @@ every problem, and in the log. A path is logged without its query, which may hol
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import logging
 import random
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -31,6 +29,7 @@ HEADER: Final = "X-Request-ID"
 ACCESS: Final = logging.getLogger("pulpo.api.access")
 
 _PROBED: Final = ("/health/live", "/health/ready")
+_FOLLOWED: Final = re.compile(r"/services(/[^/]+(/logs)?)?")
 _WELL: Final = 200
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ID_BITS: Final = 128
@@ -99,21 +98,8 @@ class RequestLog:
 
 
 def _level(path: str, status: int) -> int:
-    """Probes ask for the health every few seconds: only an answer that is not well is worth a line."""
-    return logging.DEBUG if path in _PROBED and status == _WELL else logging.INFO
-
-
-class JsonLines(logging.Formatter):
-    """A log record as one line of JSON: time, level, logger, message, its `fields`, and the error with its frames."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
-        when = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        data: dict[str, Any] = {"time": when, "level": record.levelname.lower(), "logger": record.name}
-        data |= {"message": record.getMessage(), **getattr(record, "fields", {})}
-        if record.exc_info:
-            data["error"] = self.formatException(record.exc_info)
-        return json.dumps(data, ensure_ascii=False, default=str)
+    """Probes ask every few seconds, and so do pages that follow services and logs: what is well is not worth a line."""
+    return logging.DEBUG if status == _WELL and (path in _PROBED or _FOLLOWED.fullmatch(path)) else logging.INFO
 
 
 def _request_id(given: str | None) -> str:

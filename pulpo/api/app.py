@@ -31,10 +31,12 @@ from pulpo.api import (
     meta,
     methods,
     metrics,
+    plan,
     problems,
     records,
     runner,
     runs,
+    services,
 )
 from pulpo.api.context import Context
 from pulpo.api.openapi import openapi
@@ -51,6 +53,8 @@ ROUTERS: Final[tuple[Callable[[Context], APIRouter], ...]] = (
     meta.router,
     graph.router,
     manifest.router,
+    services.router,
+    plan.router,
     runs.router,
     events.router,
     health.router,
@@ -58,6 +62,7 @@ ROUTERS: Final[tuple[Callable[[Context], APIRouter], ...]] = (
 )
 INSTALLERS: Final[tuple[Callable[[FastAPI, Context], None], ...]] = (
     manifest.install,
+    services.install,
     metrics.install,
     # Middleware, from the innermost to the outermost.
     limits.install,
@@ -66,6 +71,7 @@ INSTALLERS: Final[tuple[Callable[[FastAPI, Context], None], ...]] = (
 )
 LIFESPANS: Final[tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...]] = (
     manifest.lifespan,
+    plan.lifespan,
     runner.lifespan,
     events.lifespan,
 )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -21,11 +21,14 @@ from pulpo.api.context import Context
 from pulpo.api.negotiate import chosen, tagged
 from pulpo.api.parameters import known_alone
 from pulpo.api.shapes import ManifestInfo
+from pulpo.codes import pages
 from pulpo.codes.credentials import masked, without_credentials
 from pulpo.codes.report import diagnostics_as_data
 from pulpo.diagnostics import Diagnostic, errors
 from pulpo.errors import DiagnosticsError, PulpoError
 from pulpo.lock.check import check, check_manifest
+from pulpo.lock.declared import base_of
+from pulpo.lock.overrides import overrides
 from pulpo.manifest.load import load, read_file
 from pulpo.manifest.yaml_write import dumps
 
@@ -52,6 +55,8 @@ class _Seen:
     report: dict[str, Any]
     #: What the file is, unless it has errors.
     valid: tuple[Manifest, Document] | None = None
+    #: What people changed in it, with its place.
+    edited: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,6 +66,8 @@ class LockFile:
     app: FastAPI
     project: Project | None
     _seen: _Seen | None = None
+    #: What is answered as JSON, for as long as the file and what is answered by stay: pages ask again and again.
+    _body: tuple[_Seen, Context, bytes] | None = None
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def now(self) -> _Seen:
@@ -75,6 +82,12 @@ class LockFile:
         """Whether the app answers by the file as it was seen; not so while the file has errors."""
         return seen.valid is not None or self.project is None
 
+    def body(self, seen: _Seen, context: Context) -> bytes:
+        """The answer as JSON."""
+        if self._body is None or self._body[0] is not seen or self._body[1] is not context:
+            self._body = (seen, context, _body(seen, context, current=self.is_current(seen)))
+        return self._body[2]
+
     def _adopt(self, seen: _Seen, *, first: bool) -> None:
         context: Context = self.app.state.context
         if seen.valid is None:
@@ -86,7 +99,7 @@ class LockFile:
             try:
                 self.app.state.context = context.with_manifest(manifest, document)
             except DiagnosticsError as error:
-                self._seen = _Seen(seen.stamp, seen.text, diagnostics_as_data(error.diagnostics))
+                self._seen = _Seen(seen.stamp, seen.text, diagnostics_as_data(error.diagnostics), edited=seen.edited)
                 return
             if not first:
                 _LOG.info("the lock is another one, and answered by")
@@ -107,15 +120,36 @@ def _look(context: Context, project: Project | None) -> _Seen:
     # Before the file is read: what changes it meanwhile is seen the next time.
     stamp = _stamp(project)
     text: str | None = None
+    edited: tuple[dict[str, Any], ...] = ()
     try:
-        text = read_file(project.lock_path, project.lock_shown).text
+        document = read_file(project.lock_path, project.lock_shown)
+        text = document.text
+        with contextlib.suppress(AttributeError, KeyError, TypeError):  # of data of any shape, whose errors are told
+            edited = tuple(_edited(document))
         found = list(check(project, code=False))
         valid = None if errors(found) else load(project.lock_path, project.lock_shown, project.environment)
     except DiagnosticsError as error:
-        return _Seen(stamp, text, diagnostics_as_data(error.diagnostics))
+        return _Seen(stamp, text, diagnostics_as_data(error.diagnostics), edited=edited)
     except PulpoError as error:  # the environment is gone from the file
-        return _Seen(stamp, text, diagnostics_as_data([Diagnostic("PLP001", error.message, hint=error.hint)]))
-    return _Seen(stamp, text, diagnostics_as_data(found), valid)
+        return _Seen(stamp, text, diagnostics_as_data([Diagnostic("PLP001", error.message, hint=error.hint)]), edited=edited)
+    return _Seen(stamp, text, diagnostics_as_data(found), valid, edited)
+
+
+def _edited(document: Document) -> Iterator[dict[str, Any]]:
+    """The hand edits, in the order of the file."""
+    for note in overrides(document.data):
+        section, name, *keys = map(str, note.path)
+        base = base_of(document.data, section, name) or {}
+        entry = document.data[section][name]
+        said, value = (base.get(keys[0]), entry.get(keys[0])) if keys else (None, None)
+        line = document.locate(note.path).line
+        yield masked({"path": [section, name, *keys], "line": line, "base": said, "value": value, "message": note.message})
+
+
+def _codes(report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What the codes of a report mean."""
+    found = sorted({diagnostic["code"] for diagnostic in report["diagnostics"]})
+    return {code: {"title": pages.page(code).title, "summary": pages.page(code).summary} for code in found}
 
 
 def _without_file(manifest: Manifest, document: Document | None) -> _Seen:
@@ -176,7 +210,7 @@ async def get_manifest(
         Literal["json", "yaml"] | None, Query(description="Which form; goes before the header `Accept`.")
     ] = None,
 ) -> Response:
-    """The file's text, the manifest that the API answers by, and what `pulpo check --no-code` says of the file.
+    """The file's text, the manifest that the API answers by, what `pulpo check --no-code` says of the file, and its hand edits.
 
     As YAML, by the header `Accept` or by `format`, it is the file's text alone. Passwords are `***` in all of it.
     """
@@ -184,16 +218,20 @@ async def get_manifest(
     lock_file: LockFile = request.app.state.lock_file
     seen = await lock_file.now()
     context: Context = request.app.state.context
-    text = None if seen.text is None else without_credentials(seen.text)
     if name == "yaml":
-        return tagged(request, (text or "").encode(), MEDIA_TYPES[name], {"Vary": "Accept"})
+        return tagged(request, without_credentials(seen.text or "").encode(), MEDIA_TYPES[name], {"Vary": "Accept"})
+    return tagged(request, lock_file.body(seen, context), MEDIA_TYPES[name], {"Vary": "Accept"})
+
+
+def _body(seen: _Seen, context: Context, *, current: bool) -> bytes:
     content = {
         "file": context.project.lock_shown if context.project else None,
         "environment": context.project.environment if context.project else None,
-        "current": lock_file.is_current(seen),
-        "text": text,
+        "current": current,
+        "text": None if seen.text is None else without_credentials(seen.text),
         "data": masked(context.manifest.data()),
         "report": seen.report,
+        "codes": _codes(seen.report),
+        "edited": seen.edited,
     }
-    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
-    return tagged(request, body, MEDIA_TYPES[name], {"Vary": "Accept"})
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")

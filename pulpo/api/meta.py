@@ -1,9 +1,8 @@
-"""`/models`, `/operations`, `/flows` and `/services`: what the manifest says, and what follows from it."""
+"""`/models`, `/operations` and `/flows`: what the manifest says, and what follows from it."""
 
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +11,7 @@ from pulpo.api import shapes
 from pulpo.api.context import Context, context_of
 from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Problem
+from pulpo.api.query import operators
 from pulpo.api.source import source_place
 from pulpo.codes.credentials import masked
 from pulpo.graph.hierarchy import Hierarchy, hierarchy
@@ -20,24 +20,30 @@ from pulpo.lock.changes import MISSING
 from pulpo.lock.declared import base_of
 from pulpo.lock.merge import SETTINGS
 from pulpo.manifest.equality import same
+from pulpo.manifest.model import Mode
+from pulpo.manifest.next_times import next_times
 from pulpo.manifest.overlay import OverlaidDocument
-from pulpo.manifest.references import variable_states
 from pulpo.names import did_you_mean, parents
 from pulpo.run.codec import collection_of
 from pulpo.run.history import list_runs, load
-from pulpo.run.record import STEPS, StepRecord, step_id
+from pulpo.run.record import STEPS, RunRecord, StepRecord, step_id
+from pulpo.store.values import now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from pulpo.api.fields import Fields
     from pulpo.compile.flow import FlowDefinition
     from pulpo.compile.orchestration import OrchestrationCompiler
     from pulpo.manifest.model import ModelSpec, OperationSpec
 
+LastOption = Annotated[bool, Query(description="Say how each fared last.")]
 CountOption = Annotated[Literal["exact"] | None, Query(description="Say how many records are stored.")]
 
 #: How many of an operation's runs are told, and among how many of the latest they are looked for.
 _LAST, _LATEST = 5, 50
+#: Among how many of the latest runs the last ones of all operations and flows are looked for.
+_LATEST_OF_ALL = 200
 _OWNERS: Final[dict[bool, Literal["code", "manifest"]]] = {False: "code", True: "manifest"}
 
 
@@ -51,8 +57,6 @@ def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are mad
         ("/operations/{operation}", get_operation, shapes.OperationDetail),
         ("/flows", get_flows, shapes.FlowList),
         ("/flows/{flow}", get_flow, shapes.FlowDetail),
-        ("/services", get_services, shapes.ServiceList),
-        ("/services/{service}", get_service, shapes.ServiceInfo),
     ):
         routes.add_api_route(path, endpoint, response_model=shape, operation_id=endpoint.__name__)
     return routes
@@ -75,9 +79,26 @@ async def get_model(request: Request, model: str, count: CountOption = None) -> 
     return {
         **_model(context, model, await _count(context, model, count)),
         "schema": spec.json_schema,
+        "body": context.resource(model).json_schema,
+        "fields": _fields(context.resource(model).fields),
         "settings": _settings(context, "models", model, spec.data()),
         "source": _source(context, spec.entrypoint),
     }
+
+
+def _fields(fields: Fields) -> list[dict[str, Any]]:
+    searched = fields.texts()
+    return [
+        {
+            "name": field.name,
+            "kinds": sorted(field.kinds),
+            "choices": field.choices and list(field.choices),
+            "operators": operators(field),
+            "sortable": bool(field.plain) and not field.is_list,
+            "searched": field.name in searched,
+        }
+        for field in fields.listed()
+    ]
 
 
 async def _count(context: Context, model: str, count: str | None) -> int | None:
@@ -106,10 +127,15 @@ def _model(context: Context, name: str, count: int | None) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------- operations
 
 
-def get_operations(request: Request) -> Any:
+async def get_operations(request: Request, last: LastOption = False) -> Any:
     """The operations: what goes in, and what comes out."""
-    operations = context_of(request).manifest.operations
-    return {"items": [_operation(name, spec) for name, spec in sorted(operations.items())]}
+    context = context_of(request)
+    runs = await _last_of_operations(context) if last else {}
+    return {
+        "items": [
+            {**_operation(name, spec), "last_run": runs.get(name)} for name, spec in sorted(context.manifest.operations.items())
+        ]
+    }
 
 
 async def get_operation(request: Request, operation: str) -> Any:
@@ -125,7 +151,8 @@ async def get_operation(request: Request, operation: str) -> Any:
         "downstream": flow.dependents.get(operation, ()),
         "models_in": sorted(spec.models_in or ()),
         "models_out": sorted(spec.models_out or ()),
-        "last_runs": await _last_runs(context, operation),
+        "last_runs": (runs := await _last_runs(context, operation)),
+        "last_run": runs[0] if runs else None,
     }
 
 
@@ -167,37 +194,52 @@ def _operation(name: str, spec: OperationSpec) -> dict[str, Any]:
 
 async def _last_runs(context: Context, operation: str) -> list[dict[str, Any]]:
     runs = [run for run in await list_runs(context.store, limit=_LATEST) if operation in run.operations]
-    rows = await load(context.store, STEPS, [step_id(run.id, operation) for run in runs[:_LAST]])
-    steps = {row.data["run"]: StepRecord.of(row.data) for row in rows}
-    return [
-        {
-            "run": run.id,
-            "flow": run.flow,
-            "state": (step := steps.get(run.id) or StepRecord(operation, "")).state.value,
-            "started": step.started,
-            "finished": step.finished,
-            "error": step.error,
-        }
-        for run in runs[:_LAST]
-    ]
+    return await _fared(context, [(run, operation) for run in runs[:_LAST]])
+
+
+async def _last_of_operations(context: Context) -> dict[str, dict[str, Any]]:
+    latest: dict[str, RunRecord] = {}
+    for run in await list_runs(context.store, limit=_LATEST_OF_ALL):
+        for operation in run.operations:
+            latest.setdefault(operation, run)
+    wanted = [(run, operation) for operation, run in latest.items()]
+    return {operation: told for (_, operation), told in zip(wanted, await _fared(context, wanted), strict=True)}
+
+
+async def _fared(context: Context, wanted: Sequence[tuple[RunRecord, str]]) -> list[dict[str, Any]]:
+    """How operations fared in runs, in their order."""
+    rows = await load(context.store, STEPS, [step_id(run.id, operation) for run, operation in wanted])
+    steps = {(row.data["run"], row.data["operation"]): StepRecord.of(row.data) for row in rows}
+    return [_told(run, steps.get((run.id, operation)) or StepRecord(operation, "")) for run, operation in wanted]
+
+
+def _told(run: RunRecord, fared: StepRecord | RunRecord) -> dict[str, Any]:
+    told = {name: getattr(fared, name) for name in ("started", "finished", "error")}
+    return {"run": run.id, "flow": run.flow, "state": fared.state.value, **told}
 
 
 # --------------------------------------------------------------------------------------------------------------- flows
 
 
-def get_flows(request: Request) -> Any:
+async def get_flows(request: Request, last: LastOption = False) -> Any:
     """The flows: the nodes of the hierarchy, those of standalone operations, and `pipeline`."""
     context = context_of(request)
-    return {"items": [_flow(context, flow) for flow in _flows(context.compiler).values()]}
+    runs = await list_runs(context.store, limit=_LATEST_OF_ALL) if last else []
+    latest = {run.flow: _told(run, run) for run in reversed(runs)}
+    flows = _flows(context.compiler).values()
+    return {"items": [{**_flow(context, flow), "last_run": latest.get(flow.name)} for flow in flows]}
 
 
-def get_flow(request: Request, flow: str) -> Any:
+async def get_flow(request: Request, flow: str) -> Any:
     """A flow with all that the manifest says about it."""
     context = context_of(request)
     found = _named("flow", flow, _flows(context.compiler))
     said = context.manifest.flows.get(flow)
+    last = await list_runs(context.store, flow=flow, limit=1)
     return {
         **_flow(context, found),
+        "last_run": _told(last[0], last[0]) if last else None,
+        "inputs": _inputs(found),
         "settings": masked(said.data()) if said else {},
         "dependencies": {operation: list(before) for operation, before in found.dependencies.items()},
     }
@@ -225,33 +267,25 @@ def _flow(context: Context, flow: FlowDefinition) -> dict[str, Any]:
         ],
         "tags": (said and said.tags) or [],
         "schedule": said.schedule.data() if said and said.schedule else None,
+        "next": next_times(said.schedule, now()) if said and said.schedule else (),
         "deployment": f"{flow.name}/{_deployment(context)}" if flow.operations else None,
     }
+
+
+def _inputs(flow: FlowDefinition) -> list[dict[str, Any]]:
+    taken = [(argument.model, step.operation, argument) for step in flow.steps() for argument in step.arguments]
+    found: dict[str, dict[str, Any]] = {}
+    for model, operation, argument in sorted(taken, key=lambda one: one[:2]):
+        one = found.setdefault(model, {"model": model, "arguments": [], "outside": False})
+        one["arguments"].append(f"{operation}.{argument.name}")
+        one["outside"] |= argument.from_outside and argument.mode is not Mode.PREVIOUS
+    return list(found.values())
 
 
 def _deployment(context: Context) -> str:
     name = context.manifest.project.name
     environment = context.project and context.project.environment
     return f"{name}.{environment}" if environment else name
-
-
-# ------------------------------------------------------------------------------------------------------------ services
-
-
-def get_services(request: Request) -> Any:
-    """The services as the manifest has them; what its references stand for is never told."""
-    services = context_of(request).manifest.services
-    return {"items": [_service(name, spec.data()) for name, spec in sorted(services.items())]}
-
-
-def get_service(request: Request, service: str) -> Any:
-    """A service as the manifest has it; what its references stand for is never told."""
-    return _service(service, _named("service", service, context_of(request).manifest.services).data())
-
-
-def _service(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    states = variable_states({"services": {name: settings}}, os.environ)
-    return {"name": name, "settings": masked(dict(settings)), "variables": states}
 
 
 # ------------------------------------------------------------------------------------------------- what several need

@@ -46,7 +46,7 @@ def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are mad
     for path, methods in (
         ("/models/{model}/records", {"GET": list_records, "POST": create_record, "PUT": upsert_records}),
         (
-            "/models/{model}/records/{id}",
+            "/models/{model}/records/{id:path}",  # an id can have slashes
             {"GET": read_record, "PUT": replace_record, "PATCH": patch_record, "DELETE": delete_record},
         ),
     ):

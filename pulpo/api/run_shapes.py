@@ -6,7 +6,16 @@ import datetime as dt
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from pulpo.run.logs import LoggedLine
@@ -32,6 +41,16 @@ def _one_kind(value: object, either: ValidatorFunctionWrapHandler) -> object:
 
 Source = Annotated[_Named | _Records, WrapValidator(_one_kind)]
 Expressions = list[Annotated[str, Field(min_length=1)]]
+
+
+def _no_number(value: object) -> object:
+    """Pydantic takes a number for seconds since 1970; the document says nothing of that."""
+    if isinstance(value, str) and value[4:5] != "-":
+        raise PydanticCustomError("datetime", "must be a date or a time: 2026-01-31T06:00:00Z")
+    return value
+
+
+Since = Annotated[dt.datetime, BeforeValidator(_no_number)]
 
 #: Ids of each output that a run is shown with; `/models/{model}/records?_run=` gives all.
 IDS = 100
@@ -114,6 +133,19 @@ class StepCounts(BaseModel):
     unchanged: int
 
 
+class CulpritInfo(BaseModel):
+    """What a call failed on, as far as is known."""
+
+    #: The model and the id of the record that it was called with.
+    model: str | None
+    record: str | None
+    #: The model that `field` is of: what an operation made need not be of the model that it took.
+    of: str | None
+    #: Dotted; empty where it is not a field that is wrong.
+    field: str
+    message: str
+
+
 class RunStep(BaseModel):
     """How one operation fared in a run."""
 
@@ -125,6 +157,8 @@ class RunStep(BaseModel):
     counts: dict[str, StepCounts]
     failures: int
     error: str | None
+    #: What the first calls that failed failed on, at most 10.
+    culprits: list[CulpritInfo]
     #: The run that its outputs are from, where they were reused.
     reused_from: str | None
     #: How many records each output has.

@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -40,13 +40,14 @@ from pulpo.api.run_shapes import (
     RunList,
     RunState,
     RunSummary,
+    Since,
 )
 from pulpo.api.runner import Job, Runner
 from pulpo.names import did_you_mean
 from pulpo.run.history import get_run, list_runs, output_ids
 from pulpo.run.logs import read_logs
 from pulpo.run.parameters import ParametersError
-from pulpo.run.record import CANCELS, RUNS, RunRecord, State, new_run_id
+from pulpo.run.record import CANCELS, RUNS, RunRecord, State, first_run_id, new_run_id
 from pulpo.run.start import Part
 from pulpo.store.base import Condition, Record, Sort
 from pulpo.store.values import now
@@ -239,23 +240,29 @@ def _respond(run: RunDetail, status: int) -> Response:
 async def get_runs(
     request: Request,
     flow: Annotated[str | None, Query(description="Only those of this flow or operation.")] = None,
+    operation: Annotated[str | None, Query(description="Only those in which this operation takes part.")] = None,
     state: Annotated[RunState | None, Query(description="Only those in this state.")] = None,
+    since: Annotated[Since | None, Query(description="Only those that began then or later; UTC where no offset is said.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
 ) -> Any:
     """The runs of all engines, newest first."""
     if cursor is not None and not _RUN_ID.fullmatch(cursor):
         raise Problem(400, "this is no cursor of runs", hint="take `next` of the page before, as it is")
-    found = await _page(context_of(request), flow, state, limit + 1, cursor)
+    where = [Condition("flow", "eq", flow)] if flow is not None else []
+    where += [Condition("operations", "has", operation)] if operation is not None else []
+    where += [Condition("_id", "gte", first_run_id(since))] if since is not None else []
+    found = await _page(context_of(request), where, state, limit + 1, cursor)
     following = found[limit - 1].id if len(found) > limit else None
     return RunList(items=[RunSummary.of(run) for run in found[:limit]], next=following)
 
 
-async def _page(context: Context, flow: str | None, state: str | None, limit: int, before: str | None) -> list[RunRecord]:
+async def _page(
+    context: Context, wanted: Sequence[Condition], state: str | None, limit: int, before: str | None
+) -> list[RunRecord]:
     """Runs from one on, newest first; whether one has crashed is not stored, but found out."""
     stored = State.RUNNING.value if state == State.CRASHED.value else state
-    where = [Condition("flow", "eq", flow)] if flow is not None else []
-    where += [Condition("state", "eq", stored)] if stored else []
+    where = [*wanted, Condition("state", "eq", stored)] if stored else list(wanted)
     found: list[RunRecord] = []
     while len(found) < limit:
         further = [*where, Condition("_id", "lt", before)] if before else where
@@ -285,16 +292,16 @@ async def get_logs(
     operation: Annotated[str | None, Query(description="Only those of this operation.")] = None,
     level: Annotated[Levels | None, Query(description="Only those of this level or above.")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before, or the number of a line.")] = None,
+    last: Annotated[bool, Query(description="The last lines there are instead of the first.")] = False,
 ) -> Any:
     """What operations of a run logged, in the order in which it came; the last lines come a moment after they are logged."""
     context = context_of(request)
     found = await _require(context, run)
     if cursor is not None and not _LINE.fullmatch(cursor):
         raise Problem(400, "this is no cursor of lines", hint="take `next` of the page before, as it is")
-    page = await read_logs(
-        context.store, found.id, operation=operation, level=level, limit=limit, after=None if cursor is None else int(cursor)
-    )
+    after = None if cursor is None else int(cursor)
+    page = await read_logs(context.store, found.id, operation=operation, level=level, limit=limit, after=after, last=last)
     return LogList(items=[LogItem.of(line) for line in page.lines], next=None if page.next is None else str(page.next))
 
 

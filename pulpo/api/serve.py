@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
 import socket
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from pulpo.api.access_log import JsonLines
 from pulpo.api.app import create_app
-from pulpo.api.settings import ANOTHER_PORT, url
-from pulpo.errors import PulpoError, UsageError
-from pulpo.services.ports import PortTakenError, bind, holder
-from pulpo.services.spec import Address
+from pulpo.api.listening import another_port, listen, log_to_stdout
+from pulpo.api.settings import url
+from pulpo.errors import PulpoError
+from pulpo.manifest.addresses import DEFAULT_PORTS
 from pulpo.store.open import project_store
 
 if TYPE_CHECKING:
@@ -74,8 +72,8 @@ def serve(
     """
     settings.check_address()
     store = project_store(project, manifest, locate=document.locate)
-    with _bound(Address(settings.host, port)) as listening:
-        _log_to_stdout()
+    with listen(settings.host, port, hint=another_port(DEFAULT_PORTS["api"])) as listening:
+        log_to_stdout()
         app = create_app(manifest, store, settings=settings, document=document, project=project)
         where = url(settings.host, port)
 
@@ -109,21 +107,3 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 def _end(*_: object) -> None:
     """SIGTERM before the server listens to it, and after: an end in order."""
     sys.exit(0)
-
-
-def _bound(address: Address) -> socket.socket:
-    try:
-        return bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortTakenError(address, holder(address.port), hint=ANOTHER_PORT) from error
-        reason = error.strerror or str(error)
-        raise UsageError(f"nothing can listen on {address.host}, port {address.port}: {reason}") from error
-
-
-def _log_to_stdout() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
-    logging.getLogger().addHandler(handler)
-    logging.getLogger("pulpo").setLevel(logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

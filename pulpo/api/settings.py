@@ -6,10 +6,12 @@ in the `environment` of the manifest's service `api`, the `ports` of that servic
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -18,14 +20,14 @@ from pulpo.names import did_you_mean
 
 PREFIX: Final = "PULPO_API_"
 AUTO: Final = "auto"
-#: What to do about a port that is taken.
-ANOTHER_PORT: Final = "stop that, or choose another port: --port 8001, or `--port auto` for one that is free"
 _LOCALHOST: Final = "localhost"
 _LAST_PORT: Final = 65535
+#: How containers of one network call each other. A page's name has a dot, which no DNS outside answers without.
+_SERVICE: Final = re.compile(r"[A-Za-z0-9_-]+(:[0-9]+)?")
 _TOKEN: Final = re.compile(r"[!-~]+")
 
 
-def _words(value: object) -> object:
+def words(value: object) -> object:
     """A text as its parts at commas; an environment variable holds no list."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
@@ -48,6 +50,8 @@ def _port(value: object) -> object:
     raise ValueError(f"a port is a number from 1 to {_LAST_PORT}, or {AUTO}")
 
 
+#: A number, or `auto`, as texts or as they are.
+Port = Annotated[int | Literal["auto"], BeforeValidator(_port)]
 _Token = Annotated[SecretStr | None, BeforeValidator(_unset), AfterValidator(_sendable)]
 
 
@@ -59,13 +63,13 @@ class Settings(BaseModel):
     #: The address that it listens on.
     host: str = Field(default="127.0.0.1", min_length=1)
     #: `auto` takes a free port, and the same one again the next time.
-    port: Annotated[int | Literal["auto"], BeforeValidator(_port)] = 8000
+    port: Port = 8000
     #: Lets its bearer read and write.
     token: _Token = None
     #: Lets its bearer read.
     read_token: _Token = None
     #: The origins whose pages may call the API from a browser, such as `http://127.0.0.1:3000`.
-    origins: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    origins: Annotated[tuple[str, ...], BeforeValidator(words)] = ()
     #: Bytes of a request's body.
     max_body: int = Field(default=16 * 1024 * 1024, ge=1)
     #: Seconds until a request's answer has to begin.
@@ -117,6 +121,20 @@ def is_loopback(host: str) -> bool:
         return host.lower() == _LOCALHOST
 
 
+@functools.lru_cache(maxsize=64)
+def names_loopback(host: str) -> bool:
+    """Whether a header `Host` means this machine."""
+    try:
+        return "@" not in host and is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:  # a bracket that is not closed
+        return False
+
+
+def names_service(host: str) -> bool:
+    """Whether a header `Host` means a container of the same network."""
+    return _SERVICE.fullmatch(host) is not None
+
+
 def reached_at(host: str) -> str:
     """The host by which this machine reaches what listens on a host, without brackets."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
@@ -147,7 +165,7 @@ def read_settings(
     Raises:
         UsageError: Values make no sense, or there is no such setting; all of it, and no value of a token.
     """
-    values = _of_ports(ports) | _in_manifest(environment or {})
+    values = of_ports(ports) | in_manifest("api", environment or {}, Settings.model_fields)
     values |= {name: environ[_variable(name)] for name in Settings.model_fields if environ.get(_variable(name))}
     asked = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     try:
@@ -161,18 +179,24 @@ def _variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def _in_manifest(environment: Mapping[str, str]) -> dict[str, Any]:
-    given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
-    known = {_variable(name): name for name in Settings.model_fields}
+def in_manifest(service: str, environment: Mapping[str, str], settings: Iterable[str]) -> dict[str, Any]:
+    """Those of the settings that the environment of `api` or `ui` has in the manifest: `PULPO_API_PORT` is `port`.
+
+    Raises:
+        UsageError: There is no such setting.
+    """
+    prefix = f"PULPO_{service.upper()}_"
+    given = {name: value for name, value in environment.items() if name.startswith(prefix)}
+    known = {prefix + name.upper(): name for name in settings}
     if unknown := sorted(set(given) - set(known)):
         raise UsageError(
-            f"services.api.environment: the API has no such setting: {unknown[0]}",
+            f"services.{service}.environment: the {service.upper()} has no such setting: {unknown[0]}",
             hint=did_you_mean(unknown[0], known) or f"it has {', '.join(known)}",
         )
     return {known[name]: value for name, value in given.items()}
 
 
-def _of_ports(ports: Sequence[str]) -> dict[str, Any]:
+def of_ports(ports: Sequence[str]) -> dict[str, Any]:
     """Host and port as the first of them has them: `port`, `host_port:port` or `address:host_port:port`."""
     first = next(iter(ports), None)
     if first is None:

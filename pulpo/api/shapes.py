@@ -1,4 +1,4 @@
-"""What the manifest's resources look like over HTTP: models, operations, flows, services, and problems."""
+"""What the manifest's resources look like over HTTP: models, operations, flows, and problems."""
 
 from __future__ import annotations
 
@@ -56,10 +56,27 @@ class ModelList(Shape):
     items: list[ModelInfo]
 
 
+class FieldInfo(Shape):
+    """A field that lists of records can be filtered by, maybe sorted as well."""
+
+    name: str = Field(description="Dotted where it is nested; what the store keeps begins with `_`.")
+    kinds: list[str] = Field(
+        description="JSON's types of its values, sorted; `date`, `date-time` and `uuid` for texts of these formats, `any`."
+    )
+    choices: list[Any] | None = Field(description="All values that there are; null where others can be.")
+    operators: list[str] = Field(description="What `name__operator=value` takes.")
+    sortable: bool
+    searched: bool = Field(description="Whether `q` looks in it.")
+
+
 class ModelDetail(ModelInfo):
     """A model with its schema."""
 
     json_schema: dict[str, Any] = Field(alias="schema", description="JSON Schema 2020-12 of what a record is made from.")
+    body: dict[str, Any] = Field(
+        description="JSON Schema of a record over HTTP: as `schema`, by the names that fields are stored under."
+    )
+    fields: list[FieldInfo] = Field(description="In the order of the schema, what the store keeps last.")
     settings: dict[str, Setting]
     source: SourcePlace | None = Field(description="Where the class is written, if it is in the project.")
 
@@ -94,6 +111,17 @@ class ParameterInfo(Shape):
     targets: list[str] = Field(description="`operation.parameter` of each operation that takes the value.")
 
 
+class LastRun(Shape):
+    """How an operation or a flow fared in a run."""
+
+    run: str
+    flow: str
+    state: str
+    started: dt.datetime | None
+    finished: dt.datetime | None
+    error: str | None
+
+
 class OperationInfo(Shape):
     """An operation: the function, what goes in and what comes out."""
 
@@ -108,23 +136,13 @@ class OperationInfo(Shape):
     parameters: list[ParameterInfo]
     inputs: list[InputInfo]
     outputs: list[OutputInfo]
+    last_run: LastRun | None = Field(description="How it fared last, among the latest 200 runs, where `last` asks for it.")
 
 
 class OperationList(Shape):
     """The operations, sorted by name."""
 
     items: list[OperationInfo]
-
-
-class LastRun(Shape):
-    """How an operation fared in a run."""
-
-    run: str
-    flow: str
-    state: str
-    started: dt.datetime | None
-    finished: dt.datetime | None
-    error: str | None
 
 
 class OperationDetail(OperationInfo):
@@ -150,6 +168,11 @@ class FlowInfo(Shape):
     parameters: list[ParameterInfo]
     tags: list[str]
     schedule: dict[str, Any] | None = Field(description="As the manifest has it.")
+    next: list[dt.datetime] = Field(
+        description="The next 5 times that the schedule means; none where it is paused, and none of an interval, which counts "
+        "from when it was deployed."
+    )
+    last_run: LastRun | None = Field(description="The last one among the latest 200 runs, where `last` asks for it.")
     deployment: str | None = Field(description="What Prefect calls its deployment; null where there is nothing to deploy.")
 
 
@@ -159,27 +182,21 @@ class FlowList(Shape):
     items: list[FlowInfo]
 
 
+class FlowInput(Shape):
+    """A model that operations of a flow take."""
+
+    model: str
+    arguments: list[str] = Field(description="`operation.argument` of each that takes it.")
+    outside: bool = Field(description="Whether the whole flow takes records of it that it does not make.")
+
+
 class FlowDetail(FlowInfo):
     """A flow with all that the manifest says about it."""
 
+    inputs: list[FlowInput] = Field(description="Sorted by model.")
+
     settings: dict[str, Any] = Field(description="As the manifest has them, references as they are written.")
     dependencies: dict[str, list[str]] = Field(description="For each operation the operations of this flow that it waits for.")
-
-
-class ServiceInfo(Shape):
-    """A service as the manifest has it: references as they are written, passwords never."""
-
-    name: str
-    settings: dict[str, Any]
-    variables: dict[str, Literal["yes", "default", "no"]] = Field(
-        description="The environment variables that it refers to: `yes`, set; `default`, not set, and there is a default; `no`."
-    )
-
-
-class ServiceList(Shape):
-    """The services, sorted by name."""
-
-    items: list[ServiceInfo]
 
 
 class RelatedPlace(Shape):
@@ -220,6 +237,23 @@ class Report(Shape):
     diagnostics: list[DiagnosticInfo]
 
 
+class CodeInfo(Shape):
+    """What a code of problems means, as `pulpo explain` has it."""
+
+    title: str
+    summary: str
+
+
+class HandEdit(Shape):
+    """A setting that is not as the decorator said it at the last lock, or an entry that is written by hand."""
+
+    path: list[str]
+    line: int = Field(description="Of the file, counted from 1; of the entry, where the setting was taken out.")
+    base: Any = Field(description="What the decorator says; null as well where it says nothing.")
+    value: Any = Field(description="What the file says; null as well where it says nothing.")
+    message: str
+
+
 class ManifestInfo(Shape):
     """The manifest: the file's text, what the API answers by, and what is wrong with the file."""
 
@@ -229,3 +263,5 @@ class ManifestInfo(Shape):
     text: str | None = Field(description="The file as it is; null while it can't be read.")
     data: dict[str, Any] = Field(description="What the API answers by, in the environment if there is one.")
     report: Report
+    codes: dict[str, CodeInfo] = Field(description="What the codes of the report mean.")
+    edited: list[HandEdit] = Field(description="What people changed in the file, in its order.")

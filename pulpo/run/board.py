@@ -82,6 +82,7 @@ class Live:
             self.error,
             result.cache_key,
             result.reused_from,
+            result.culprits,
         )
 
     def _counts(self) -> dict[str, Counts]:

@@ -13,6 +13,7 @@ from pulpo.manifest.model import Mode
 from pulpo.names import did_you_mean
 from pulpo.run.batch import Batch
 from pulpo.run.codec import Codec, WrongRecordError
+from pulpo.run.culprit import WrongFieldError
 from pulpo.run.events import Event, Listener
 from pulpo.run.history import Stored, every, last_stored, load, require_run, stored_in
 from pulpo.run.intake import Given
@@ -223,8 +224,11 @@ def _batch(codec: Codec, rows: Sequence[Record], run: str) -> Batch:
         try:
             batch.records.append(codec.load(row.data))
         except WrongRecordError as error:
-            raise RunError(
+            raise WrongFieldError(
                 f"a {codec.name} of run {run} is no longer what the model says ({row.id}): {error.message}",
+                codec.name,
+                error.field,
+                record=row.id,
                 hint="run its producers again",
             ) from error
         batch.ids.append(row.id)

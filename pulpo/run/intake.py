@@ -32,6 +32,10 @@ class Inlet(NamedTuple):
         """All records in order."""
         return [record for batch in (self.given or {}).values() for record in batch.records]
 
+    def ids(self) -> list[str]:
+        """The ids of all records in order."""
+        return [record_id for batch in (self.given or {}).values() for record_id in batch.ids]
+
     def check(self) -> None:
         """Whether the number of records is one that the parameter can take.
 

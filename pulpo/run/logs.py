@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from pulpo.run.record import LOGS
-from pulpo.store.base import Condition, Record, Store
+from pulpo.store.base import Condition, Record, Sort, Store
 
 #: Lines that are kept of a run; one more says how many came after them.
 LINES: Final = 10_000
@@ -221,15 +221,21 @@ def _text(record: logging.LogRecord) -> str:
 
 
 async def read_logs(
-    store: Store, run: str, *, operation: str | None = None, level: str | None = None, limit: int = 1000, after: int | None = None
-) -> LogPage:
-    """Lines of a run that come after the one of number `after`; of one operation, or of one level and above, if that is said."""
+    store: Store, run: str, *, operation: str | None = None, level: str | None = None, limit: int = 1000,
+    after: int | None = None, last: bool = False,
+) -> LogPage:  # fmt: skip
+    """Lines of a run that come after the one of number `after`; of one operation, or of one level and above, if that is said.
+
+    They are the first ones, or the `last`, after which there are none.
+    """
     where = [Condition("run", "eq", run)]
     where += [Condition("_id", "gt", _id(run, after))] if after is not None else []
     where += [Condition("operation", "eq", operation)] if operation else []
     where += [Condition("level", "in", _and_above(level))] if level else []
-    page = await store.find(LOGS, where, limit=limit)
+    page = await store.find(LOGS, where, sort=(Sort("_id", descending=True),) if last else (), limit=limit)
     lines = [LoggedLine.of(record.data) for record in page.items]
+    if last:
+        return LogPage(lines[::-1], None)
     return LogPage(lines, lines[-1].number if page.next is not None else None)
 
 

@@ -11,9 +11,11 @@ from functools import partial
 from pulpo.errors import RunError
 from pulpo.run.batch import Made
 from pulpo.run.call import Caller, Calling, Outcome, Values
+from pulpo.run.culprit import culprits
 from pulpo.run.failure import describe, explain
 from pulpo.run.intake import Inlet, Intake
 from pulpo.run.outputs import Call, Outlet
+from pulpo.run.record import Culprit
 from pulpo.run.threads import Threads, default_size
 
 #: Calls of an async operation that run at the same time where `concurrency` is unset.
@@ -66,6 +68,11 @@ class Calls:
             lines += [_line(self.failed[index], self._named(index)) for index in others[:_TOLD]]
             lines += [f"… and {len(others) - _TOLD} more"] if len(others) > _TOLD else []
         return "\n".join(lines)
+
+    def culprits(self) -> tuple[Culprit, ...]:
+        """What the first calls that failed failed on."""
+        ids = self.inlet.ids() if self.failed else []
+        return culprits([(self.failed[index], self.inlet, ids[index]) for index in sorted(self.failed)[: _TOLD + 1]])
 
     def _named(self, index: int) -> str:
         if isinstance(self.failed[index], RunError):  # it says already which record it is about

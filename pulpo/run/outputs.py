@@ -11,6 +11,7 @@ from pulpo.compile.flow import Output
 from pulpo.errors import RunError
 from pulpo.run.batch import Made, joined
 from pulpo.run.codec import Codec, WrongRecordError
+from pulpo.run.culprit import WrongFieldError
 from pulpo.store.base import Record
 from pulpo.store.values import record_id
 
@@ -112,13 +113,14 @@ class Outlet(NamedTuple):
         identity = codec.identity(data) or record_id(self.root, self.operation, *path)
         return record, Record(identity, data, run=self.run, operation=self.operation)
 
-    def _wrong(self, codec: Codec, value: object, error: WrongRecordError, where: str) -> RunError:
+    def _wrong(self, codec: Codec, value: object, error: WrongRecordError, where: str) -> WrongFieldError:
         subject = f"whose field {error.field} is wrong" if error.field else "that is wrong"
         last = error.field.rpartition(".")[2]
         shown = f"{last}={error.value}" if last and error.value is not None else ""
         key = codec.named(value)
         details = ", ".join(filter(None, [where, key, "" if shown in key else shown]))
-        return RunError(f"{self.operation} returned a {codec.name} {subject}: {error.problem}{_brackets(details)}")
+        message = f"{self.operation} returned a {codec.name} {subject}: {error.problem}{_brackets(details)}"
+        return WrongFieldError(message, codec.name, error.field)
 
     def _error(self, problem: str, call: Call | None, hint: str | None = None) -> RunError:
         return RunError(f"{self.operation} {problem}{_brackets(_where(call))}", hint=hint)

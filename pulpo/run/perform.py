@@ -11,12 +11,14 @@ from pulpo.manifest.model import Mode
 from pulpo.run.batch import Batch, Made
 from pulpo.run.call import Caller, Calling, OnBegin
 from pulpo.run.codec import Codec
+from pulpo.run.culprit import culprits_of
 from pulpo.run.events import Event, Listener
 from pulpo.run.failure import describe
 from pulpo.run.inputs import Search, Slot
 from pulpo.run.intake import Given, Inlet, Intake
 from pulpo.run.mapped import Calls
 from pulpo.run.prepare import ReadyStep
+from pulpo.run.record import Culprit
 from pulpo.run.reuse import cache_key, of_cache
 from pulpo.run.threads import Threads
 from pulpo.store.base import Store
@@ -39,6 +41,7 @@ class Result:
     #: What to say of the error, or of those of several calls, where that is more than the error itself says.
     explanation: str | None = None
     failed: bool = False
+    culprits: tuple[Culprit, ...] = ()
     cache_key: str | None = None
     reused_from: str | None = None
 
@@ -104,7 +107,8 @@ class Performer:
             return await self._map(ready, intake, mapped, on_begin, key)
         outcome = await self._caller(ready, self.threads, on_begin, self.ending).call(intake.values, ready.outlet.receive)
         if outcome.error is not None:
-            return Result([], outcome.attempts, intake.taken(), error=outcome.error, failed=True)
+            found = culprits_of(outcome.error, intake)
+            return Result([], outcome.attempts, intake.taken(), error=outcome.error, failed=True, culprits=found)
         return Result(outcome.value, outcome.attempts, intake.taken(), cache_key=key)
 
     async def _map(self, ready: ReadyStep, intake: Intake, mapped: Inlet, on_begin: OnBegin, key: str | None) -> Result:
@@ -121,6 +125,7 @@ class Performer:
             error=calls.error,
             explanation=calls.explanation(),
             failed=failed,
+            culprits=calls.culprits(),
             cache_key=None if calls.failed else key,
         )
 

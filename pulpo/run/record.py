@@ -15,7 +15,7 @@ import json
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import psutil
@@ -92,6 +92,22 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Culprit:
+    """What a call failed on: the record that it was called with, and the field that is wrong, as far as they are known."""
+
+    #: Of the record.
+    model: str | None
+    #: The record's id.
+    record: str | None
+    #: The model that the field is of: what the operation made need not be of the model that it took.
+    of: str | None
+    #: Dotted; empty where it is not a field that is wrong.
+    field: str
+    #: The first line of the error.
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """How one operation fared in a run."""
 
@@ -112,6 +128,8 @@ class StepRecord:
     cache_key: str | None = None
     #: The run that the outputs are from, of a reused step.
     reused_from: str | None = None
+    #: What the first calls that failed failed on.
+    culprits: tuple[Culprit, ...] = ()
 
     def data(self, run: str) -> dict[str, Any]:
         """As stored: what is unset is left out, times are texts, and so are counts, in the order of their fields."""
@@ -133,6 +151,8 @@ class StepRecord:
             value = getattr(self, name)
             if value:
                 data[name] = value
+        if self.culprits:
+            data["culprits"] = [asdict(culprit) for culprit in self.culprits]
         return data
 
     @classmethod
@@ -142,6 +162,7 @@ class StepRecord:
         values["state"] = State(data["state"])
         values["outputs"] = tuple(data["outputs"])
         values["counts"] = {model: Counts(*map(int, counts.split())) for model, counts in sorted(data.get("counts", {}).items())}
+        values["culprits"] = tuple(Culprit(**culprit) for culprit in data.get("culprits", ()))
         for name in ("started", "finished"):
             if name in data:
                 values[name] = from_iso(data[name])
@@ -229,6 +250,15 @@ class RunRecord:
 def new_run_id(now: dt.datetime) -> str:
     """An id that sorts by start, to the millisecond: `20261122-083000-3e79f2c`."""
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03x}{secrets.token_hex(2)}"
+
+
+def first_run_id(since: dt.datetime) -> str:
+    """What sorts before the ids of all runs that began then or later; without an offset the time is UTC."""
+    try:
+        start = since.replace(tzinfo=since.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except OverflowError:  # the first day there is, or the last
+        start = since
+    return f"{start.year:04}{start:%m%d-%H%M%S}-{start.microsecond // 1000:03x}"
 
 
 def step_id(run: str, operation: str) -> str:

@@ -12,6 +12,7 @@ from pulpo.errors import PulpoError
 from pulpo.run.board import Board, Live
 from pulpo.run.call import Caller, Calling, forget_cancellation
 from pulpo.run.codec import Codec
+from pulpo.run.culprit import culprits_of
 from pulpo.run.events import Listener
 from pulpo.run.failure import explain
 from pulpo.run.inputs import Search, Slot
@@ -167,7 +168,7 @@ class Steps:
             self._skip(live, f"skipped: {nothing}", tolerated=True)
             return
         except PulpoError as error:
-            result = Result([], error=error, failed=True)
+            result = Result([], error=error, failed=True, culprits=culprits_of(error))
         if live.blocked_by or result is None:
             self._skip(live, f"skipped: {live.blocked_by} did not complete", tolerated=False)
         else:

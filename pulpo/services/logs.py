@@ -104,9 +104,14 @@ class _Tail:
         *whole, self._rest = (self._rest + chunks).split(b"\n")
         found = []
         for raw in whole:
-            found.append(line := _parse(raw, self._last))
+            found.append(line := parsed(raw, self._last))
             self._last = line.time
         return found
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a log consists of, oldest first; those that are there."""
+    return [file for file in [*(_aside(path, n) for n in range(KEPT, 0, -1)), path] if file.exists()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def _read(path: Path, tail: int | None, since: dt.datetime | None) -> tuple[dequ
     complete, _, rest = data.rpartition(b"\n")
     last = dt.datetime.fromtimestamp(0, dt.UTC)
     for raw in complete.split(b"\n") if complete else ():
-        line = _parse(raw, last)
+        line = parsed(raw, last)
         last = line.time
         if since is None or line.time >= since:
             lines.append(line)
@@ -147,7 +152,7 @@ def _newer(path: Path, end: _End) -> tuple[bytes, _End]:
 
 def _since(path: Path, inode: int) -> list[Path]:
     """The log's files, oldest first, from the one with the number on; all where none has it."""
-    files = [file for file in [*(_aside(path, n) for n in range(KEPT, 0, -1)), path] if file.exists()]
+    files = files_of(path)
     found = list(itertools.dropwhile(lambda file: _inode(file) != inode, files))
     return found or files
 
@@ -159,7 +164,8 @@ def _inode(path: Path) -> int:
         return -1
 
 
-def _parse(raw: bytes, last: dt.datetime) -> LogLine:
+def parsed(raw: bytes, last: dt.datetime) -> LogLine:
+    """A line as `RotatingLog` writes it, without its end; one that has no time is given the one before."""
     text = raw.decode("utf-8", "replace")
     if matched := _LINE.fullmatch(text):
         return LogLine(dt.datetime.fromisoformat(matched[1]), matched[2])

@@ -9,8 +9,8 @@ import logging
 import httpx
 import pytest
 
-from pulpo.api.access_log import JsonLines
 from pulpo.api.app import create_app
+from pulpo.api.listening import JsonLines
 from pulpo.api.settings import Settings, read_settings
 from pulpo.errors import UsageError
 from pulpo.store.sqlite import SqliteStore

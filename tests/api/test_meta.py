@@ -90,6 +90,17 @@ async def test_a_model_has_its_schema_and_the_place_of_its_class(client, project
     assert model["settings"]["key"] == {"value": ["board", "keywords"], "owner": "code"}
 
 
+async def test_a_model_says_what_its_records_can_be_filtered_and_sorted_by(client):
+    async with client() as http:
+        fields = {one["name"]: one for one in (await http.get("/models/CleanedJobs")).json()["fields"]}
+    assert list(fields)[:4] == ["board", "keywords", "title", "jobs"]
+    assert {"_id", "_run", "_updated"} <= fields.keys()
+    assert fields["board"] | {"kinds": ["string"], "choices": None, "sortable": True, "searched": True} == fields["board"]
+    assert "startswith" in fields["board"]["operators"]
+    assert fields["jobs"] | {"kinds": ["array"], "operators": ["exists"], "sortable": False, "searched": False} == fields["jobs"]
+    assert fields["_run"]["kinds"] == ["null", "string"]
+
+
 async def test_records_are_counted_when_asked_for(client):
     async with client() as http:
         assert (await http.get("/models/RawJobs")).json()["count"] is None
@@ -173,7 +184,7 @@ async def test_services_show_references_and_never_what_they_stand_for(client, mo
         answer = await http.get("/services")
         db = (await http.get("/services/db")).json()
     assert "sesame" not in answer.text
-    assert [one["name"] for one in answer.json()["items"]] == ["api", "cache", "db", "prefect", "worker"]
+    assert [one["name"] for one in answer.json()["items"]] == ["api", "cache", "db", "prefect", "ui", "worker"]
     assert db["settings"]["uri"] == "mongodb://app:${MONGO_PASSWORD}@db.example.org/${MONGO_DATABASE:-jobs}"
     assert db["variables"] == {"MONGO_DATABASE": "default", "MONGO_PASSWORD": "yes"}
 

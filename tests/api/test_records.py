@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -36,6 +37,20 @@ async def test_a_record_is_made_read_and_deleted(client):
     assert (await client.delete(PLACE)).status_code == 204
     assert (await client.delete(PLACE)).status_code == 404
     assert (await client.get(PLACE)).json()["detail"] == f"there is no such Job: {record_id('a')}"
+
+
+@pytest.mark.parametrize("key", ["a/b", "a//b", "\u00fc \u00ef", "a?b#c", "100%"])
+async def test_an_id_that_a_run_gave_can_have_any_characters(tmp_path, key):
+    store, manifest = SqliteStore(tmp_path / "store.db"), manifest_of(MODELS)
+    place = f"/models/Note/records/{quote(key, safe='')}"
+    async with client_of(create_app(manifest, store)) as client:
+        data = {"text": "x", "limit": 0, "sort": None, "anything": None, "stars": 1}
+        await store.create(collection_of("Note", manifest.models["Note"]), Record(key, data))
+        assert (await client.get(place)).json()["_id"] == key
+        changed = await client.patch(place, json={"text": "y"}, headers={"Content-Type": "application/merge-patch+json"})
+        assert (changed.status_code, changed.json()["text"]) == (200, "y")
+        assert (await client.delete(place)).status_code == 204
+        assert (await client.get(place)).status_code == 404
 
 
 async def test_an_id_that_is_taken_is_a_conflict(client):
@@ -309,4 +324,5 @@ async def test_a_field_with_an_alias_has_one_name_whichever_way_it_goes(client):
     assert (await client.get("/models/Aliased/records?theName=a")).status_code == 422
     changed = await client.patch(made.headers["location"], json={"part": {"size": 4}})
     assert changed.json()["part"] == {"size": 4}
+    assert list((await client.get("/models/Aliased")).json()["body"]["properties"]) == ["name", "part"]
     assert "name" in (await client.get("/openapi.json")).json()["components"]["schemas"]["Aliased"]["properties"]
