@@ -8,7 +8,7 @@ NODE := tests/node/node_modules/.package-lock.json
 REFERENCE := PYTHONUTF8=1 $(BIN)/python -c "import sys; from pulpo.codes.pages import reference; sys.stdout.write(reference())"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports schema pages codes golden bench spell build clean
+.PHONY: help demo test check format lint types imports schema pages codes golden pictures bench spell vendor build clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ help: ## this list
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[api,beanie,dask,docker,prefect]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[api,beanie,dask,docker,prefect,ui]" --group dev
 	@touch $@
 
 $(NODE): tests/node/package-lock.json
@@ -55,11 +55,17 @@ codes: $(READY) ## write docs/diagnostics.md from the pages in pulpo/codes
 golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
+pictures: $(READY) ## draw docs/images/ui-*.png anew; look at them
+	$(BIN)/python -m tests.ui.screenshots
+
 bench: $(READY) ## the benchmarks, side by side
-	for name in commands engine manifest store prefect api services; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in commands engine manifest store prefect api services ui; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 spell: $(READY) ## spelling
 	$(BIN)/codespell pulpo examples docs benchmarks README.md CHANGELOG.md CONTRIBUTING.md
+
+vendor: $(READY) ## get what the UI has of others anew, and check it
+	$(BIN)/python -m tests.ui.vendor
 
 build: $(READY) ## the wheel, in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from pulpo.apply.change import Change
     from pulpo.cli.deploying import DeployResult, FlowRunResult
+    from pulpo.cli.explaining import Explanation
+    from pulpo.cli.finding import Finding
+    from pulpo.cli.initialising import InitResult
     from pulpo.codes.pages import Page
     from pulpo.compile.flow import FlowDefinition
     from pulpo.diagnostics import Diagnostic
@@ -41,6 +44,18 @@ class CLI(Applying):
         from pulpo.cli.main import run_command_line
 
         return run_command_line(sys.argv[1:] if arguments is None else arguments, None)
+
+    @staticmethod
+    def init(directory: str | Path = ".", *, template: Literal["minimal", "jobs", "flights"] = "minimal") -> InitResult:
+        """Make a project that locks, checks, runs and has tests, or add what one lacks; files that are there stay.
+
+        Raises:
+            UsageError: There is no such template, or the directory lies in a project, is a file, or can't be written.
+        """
+        from pulpo.cli.initialising import init_project
+        from pulpo.cli.project_files import template_named
+
+        return init_project(Path(directory), template_named(template))
 
     def lock(
         self,
@@ -85,6 +100,23 @@ class CLI(Applying):
         from pulpo.codes import pages
 
         return tuple(pages.page(code) for code in codes or pages.codes())
+
+    def explain_name(self, name: str) -> Explanation:
+        """Why an operation, a model, a flow or a service is where it is: what feeds it, what follows, who owns its settings.
+
+        Raises:
+            UsageError: Nothing has that name.
+            PulpoError: The lock can't be read, or operations wait for each other.
+        """
+        from pulpo.cli.explaining import explain_name
+
+        return explain_name(*self._lock(), name)
+
+    def doctor(self) -> tuple[Finding, ...]:
+        """What is on this machine, what is missing, and what to do, in a fixed order; of the project too, where there is one."""
+        from pulpo.cli.doctor import diagnose
+
+        return diagnose(lambda: self.project, self.mode)
 
     def operations(self) -> Mapping[str, OperationSpec]:
         """The operations of the lock, by name."""

@@ -25,3 +25,8 @@ SinceOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Lines since 30s, 10m, 2h or 1d ago, or since 2026-05-01T12:00.", show_default=False),
 ]
+HostOption = Annotated[
+    str | None,
+    typer.Option("--host", help="The address to listen on; others than this machine's need a token.", show_default=False),
+]
+PortOption = Annotated[str | None, typer.Option("--port", help="The port, or `auto` for one that is free.", show_default=False)]

@@ -75,11 +75,11 @@ def manager_of(project: Project, manifest: Manifest, document: Document, mode: M
 
 
 def told_manager(project: Project, manifest: Manifest, document: Document, mode: Mode) -> ServiceManager:
-    """As `manager_of`, where processes are told what this process was told of the API."""
+    """As `manager_of`, where processes are told what this process was told of the API and of the UI."""
     if mode == "local":
-        from pulpo.cli.serving import as_told
+        from pulpo.cli import serving, serving_ui
 
-        manifest = as_told(manifest, document)
+        manifest = serving_ui.as_told(serving.as_told(manifest, document), document)
     return manager_of(project, manifest, document, mode)
 
 

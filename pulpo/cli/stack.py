@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Stack(OfProject):
-    """`pulpo up`, `down`, `status`, `logs`, `compile`, `build` and `clean`."""
+    """`pulpo up`, `down`, `restart`, `status`, `logs`, `compile`, `build` and `clean`."""
 
     def up(self, *services: str, wait: bool = True, on_event: Callable[[ServiceEvent], None] = lambda _: None) -> None:
         """Bring up services and those that they need, all where none is named; what runs as the lock says is left alone.
@@ -43,6 +43,19 @@ class Stack(OfProject):
             PulpoError: There is no such service, nothing was ever started, or a port of one is still taken.
         """
         self._running().down(*services, volumes=volumes, on_event=on_event)
+
+    def restart(self, *services: str, on_event: Callable[[ServiceEvent], None] = lambda _: None) -> None:
+        """Stop services, each alone, and start them and those that they need; waits until each is ready.
+
+        Raises:
+            DiagnosticsError: The lock has problems, or variables are not set that they refer to; nothing was stopped.
+            UsageError: There is no such service, or something is missing that runs them.
+            ServiceError: One failed, or was not ready in time.
+        """
+        manager = self._manager()
+        manager.plan(*services)
+        for name in services:
+            manager.restart(name, on_event=on_event)
 
     def status(self, *services: str) -> tuple[ServiceStatus, ...]:
         """How services are, all where none is named: each after those that it needs, and last what the lock has no more.

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.commands import (
     api,
     apply,
     check,
     db,
     destroy,
+    doctor,
     explain,
     graph,
+    init,
     lock,
     merge,
     plan,
@@ -26,6 +29,7 @@ from pulpo.cli.commands import (
     schema,
     show,
     stack,
+    ui,
 )
 from pulpo.cli.commands import compile as compile_command
 from pulpo.cli.output import Output
@@ -92,6 +96,7 @@ def build() -> Any:
     )
     app.callback()(_options)
     for module in (
+        init,
         lock,
         check,
         compile_command,
@@ -107,8 +112,10 @@ def build() -> Any:
         db,
         prefect,
         api,
+        ui,
         schema,
         merge,
+        doctor,
     ):
         module.register(app)
     return typer.main.get_command(app)
@@ -131,6 +138,7 @@ def _options(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completion.environments,
             envvar="PULPO_ENV",
             help="The environment whose overlay is merged in; not by `lock`.",
             show_default=False,

@@ -188,13 +188,15 @@ def _defaults(service: ServiceDefinition, topology: Topology) -> Iterable[tuple[
         yield "PREFECT_UI_API_URL", f"http://{_bracketed(reached_at(port.address))}:{outer}/api"
     if service.role is Role.API and all(is_loopback(port.address) for port in service.ports):
         yield "PULPO_API_OPEN", "true"
+    if service.role is Role.UI and all(is_loopback(port.address) for port in service.ports):
+        yield "PULPO_UI_OPEN", "true"
     if _uses_store(service, topology):
         yield STORE_PATH_VARIABLE, f"{STORE_DIRECTORY}/store.db"
 
 
 def _uses_store(service: ServiceDefinition, topology: Topology) -> bool:
     embedded = any(other.kind == "embedded" for other in topology.services)
-    return embedded and service.image is None and service.role is not Role.PREFECT
+    return embedded and service.image is None and service.role not in (Role.PREFECT, Role.UI)
 
 
 def _mounts(service: ServiceDefinition, topology: Topology) -> Iterator[Mount]:

@@ -149,6 +149,8 @@ def _extras(manifest: Manifest, topology: Topology) -> Iterator[str]:
             yield "prefect"
         if service.role is Role.API:
             yield "api"
+        if service.role is Role.UI and service.kind == "process":
+            yield "ui"
         if service.role is Role.DB and service.kind != "embedded":
             yield "mongo"
     yield from (flow.task_runner for flow in manifest.flows.values() if flow.task_runner in ("dask", "ray"))

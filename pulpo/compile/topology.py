@@ -17,7 +17,7 @@ from pulpo.errors import DiagnosticsError
 from pulpo.manifest.addresses import BUILT_IN, kind_of, ports_of, written_ports
 from pulpo.manifest.needs import in_order, needs_of
 from pulpo.manifest.references import references_in
-from pulpo.manifest.service_rules import service_problems
+from pulpo.manifest.service_rules import GUARDED, asks_for_token, service_problems
 
 if TYPE_CHECKING:
     from pulpo.manifest.addresses import Port
@@ -157,6 +157,7 @@ _BUILT_IN: Final = {
     Role.WORKER: _BuiltIn(("pulpo", "prefect", "worker"), 30, Probe("log", pattern="the worker is ready"), ready_timeout=120),
     # Quiet: its log is JSON, all of it.
     Role.API: _BuiltIn(("pulpo", "-q", "api", "serve"), 20, Probe("http", "/health/ready"), ("PULPO_API_HOST", "PULPO_API_PORT")),
+    Role.UI: _BuiltIn(("pulpo", "-q", "ui", "serve"), 10, Probe("http", "/health"), ("PULPO_UI_HOST", "PULPO_UI_PORT")),
 }
 _OWN: Final = _BuiltIn(None, 10)
 #: Programs that a command begins with where it runs from the project.
@@ -227,7 +228,7 @@ class _Plan:
             command=command_of(name, spec),
             environment=self._variables_of(name, spec),
             links=tuple(sorted(self._links(name, spec), key=lambda link: link.variable)),
-            passed=self._variables if self._is_of_project(name, spec) else (),
+            passed=self._variables if self._wants_services(name, spec) else (),
             ports=self._ports[name],
             mounts=_mounts(spec, default),
             needs=tuple(Needs(other, ready) for other, ready in self._needs[name].items()),
@@ -240,8 +241,12 @@ class _Plan:
             memory=resources.memory if resources else None,
         )
 
+    def _wants_services(self, name: str, spec: ServiceSpec) -> bool:
+        """Whether it wants to know where the other services are. The UI asks the API for all that it shows."""
+        return self._is_of_project(name, spec) and name != Role.UI
+
     def _is_of_project(self, name: str, spec: ServiceSpec) -> bool:
-        """Whether it runs the project's code, and so wants to know where the other services are."""
+        """Whether it runs from the project, by Pulpo or its interpreter."""
         if name in (Role.DB, Role.PREFECT):
             return False
         command = command_of(name, spec)
@@ -253,7 +258,15 @@ class _Plan:
             variables |= _SILENT
         if self._is_of_project(name, spec) and self._environment:
             variables["PULPO_ENV"] = self._environment
+        if name == Role.UI:
+            variables |= self._variables_of_ui()
         return dict(sorted({**variables, **(spec.environment or {})}.items()))
+
+    def _variables_of_ui(self) -> dict[str, str]:
+        """Where an API is that somebody else runs, and that it asks for a token, which the UI is not given."""
+        api = self._manifest.services.get("api")
+        elsewhere = {"PULPO_API_URL": api.uri} if api and api.uri and api.enabled is not False else {}
+        return {**elsewhere, **({GUARDED: "true"} if asks_for_token(api) else {})}
 
     def _links(self, name: str, spec: ServiceSpec) -> Iterator[Link]:
         said = spec.environment or {}
@@ -264,7 +277,9 @@ class _Plan:
         if default.listens:
             host, port = default.listens
             yield from (Link(host, name, "{host}"), Link(port, name, "{port}"))
-        if self._is_of_project(name, spec):
+        if name == Role.UI and self._ports.get("api"):
+            yield Link("PULPO_API_URL", "api", "http://{host}:{port}")
+        if self._wants_services(name, spec):
             if self._ports.get("db"):
                 yield Link("PULPO_DB_URI", "db", f"mongodb://{{host}}:{{port}}/{self._manifest.project.name}")
             if self._ports.get("prefect"):

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 def with_built_in(services: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest's services, and those that come with Pulpo and are not among them; what is there stays as it is.
 
-    A port that another service has already is `auto`; a worker whose server is disabled is so, too.
+    A port that another service has already is `auto`; a worker whose server is disabled is so, too, and a UI whose API is.
     """
     taken = set(_outer_ports(services))
-    prefect_disabled = services.get("prefect", {}).get("enabled") is False
     built_in: dict[str, Any] = {
         "api": {"ports": [_free("api", taken)]},
         "db": {"engine": "embedded"},
         "prefect": {"ports": [_free("prefect", taken)]},
-        "worker": {"enabled": False} if prefect_disabled else {},
+        "ui": _of(services, "api") or {"ports": [_free("ui", taken)]},
+        "worker": _of(services, "prefect"),
     }
     return {**built_in, **services}
+
+
+def _of(services: Mapping[str, Any], other: str) -> dict[str, Any]:
+    """What a service says that is nothing without another one."""
+    return {"enabled": False} if services.get(other, {}).get("enabled") is False else {}
 
 
 def _free(name: str, taken: set[int | None]) -> str:

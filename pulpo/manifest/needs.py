@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from pulpo.manifest.model import Manifest
 
 #: What services that come with Pulpo need of each other: ready, or only started. A worker waits for its server by itself.
-_BUILT_IN: Final[Mapping[str, Mapping[str, bool]]] = {"worker": {"db": True, "prefect": False}, "api": {"db": True}}
+_BUILT_IN: Final[Mapping[str, Mapping[str, bool]]] = {
+    "worker": {"db": True, "prefect": False},
+    "api": {"db": True},
+    "ui": {"api": True},
+}
 
 
 def needs_of(manifest: Manifest) -> dict[str, dict[str, bool]]:

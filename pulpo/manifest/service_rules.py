@@ -9,6 +9,7 @@ from pulpo.diagnostics import Diagnostic, Related
 from pulpo.manifest.addresses import BUILT_IN, Port, is_loopback, kind_of, ports_of
 from pulpo.manifest.needs import circle, needs_of
 from pulpo.manifest.overlay import PROBES
+from pulpo.manifest.references import parts
 from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 #: The codes of what is found here.
 CODES: Final = ("PLP223", "PLP224", "PLP225", "PLP226", "PLP227", "PLP228", "PLP229", "PLP230")
 
-#: Services that run by themselves, without a command or an image.
-_RUN_BY_THEMSELVES: Final = ("db", "prefect", "worker", "api")
-_TOKENS: Final = ("PULPO_API_TOKEN", "PULPO_API_READ_TOKEN")
+#: Where one of these is set, the API asks for a token; and of the second, the UI, which holds none, knows that it does.
+TOKENS: Final = ("PULPO_API_TOKEN", "PULPO_API_READ_TOKEN")
+GUARDED: Final = "PULPO_UI_GUARDED"
+#: Services that are nothing without another one, unless a variable of theirs says where that is.
+_NOT_ALONE: Final = (("worker", "prefect", "PREFECT_API_URL"), ("ui", "api", "PULPO_API_URL"))
 _MEMORY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([kmg]b?|b)", re.IGNORECASE)
 _VOLUME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]*|[./][^:]*):/[^:]*(?::r[ow])?")
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
@@ -46,8 +49,18 @@ def service_problems(manifest: Manifest, environ: Mapping[str, str] | None = Non
         found += [*_unknown_needs(manifest, name, spec), *_nothing_runs(name, spec), *_texts(name, spec)]
         if spec.probe is not None:
             found += _probe(spec.probe, ("services", name, "probe"), has_ports=bool(ports.of(name)) or "$" in str(spec.ports))
-    found += [*_worker_alone(manifest), *_circles(manifest), *ports.problems, *ports.taken_twice(), *_open_api(services, ports)]
-    return found
+    found += [*_alone(manifest), *_circles(manifest), *ports.problems, *ports.taken_twice()]
+    return [*found, *_open_api(services, ports), *_open_ui(services, ports)]
+
+
+def asks_for_token(api: ServiceSpec | None) -> bool:
+    """Whether an entry of the API has a token that is not empty, whatever the variables are set to that it refers to."""
+    said = (api and api.environment) or {}
+    return any(_is_something(said[name]) for name in TOKENS if name in said)
+
+
+def _is_something(text: str) -> bool:
+    return any(part if isinstance(part, str) else part.default != "" for part in parts(text))
 
 
 def _unknown_needs(manifest: Manifest, name: str, spec: ServiceSpec) -> Iterator[Diagnostic]:
@@ -64,14 +77,16 @@ def _unknown_needs(manifest: Manifest, name: str, spec: ServiceSpec) -> Iterator
             yield _disabled(other, path, "take it out, or the line `enabled: false` of the other one")
 
 
-def _worker_alone(manifest: Manifest) -> Iterator[Diagnostic]:
-    """PLP223 for a worker whose server is disabled, unless it is told of another one."""
-    worker, prefect = (manifest.services.get(name) for name in ("worker", "prefect"))
-    if worker is None or worker.enabled is False or worker.uri is not None or "PREFECT_API_URL" in (worker.environment or {}):
-        return
-    if prefect is not None and prefect.enabled is False:
-        hint = "write `enabled: false` here, too, or say where Prefect is: services.prefect.uri in place of `enabled`"
-        yield _disabled("prefect", ("services", "worker"), hint)
+def _alone(manifest: Manifest) -> Iterator[Diagnostic]:
+    """PLP223 for a worker whose server is disabled, and a UI whose API is, unless it is told of another one."""
+    for name, needed, variable in _NOT_ALONE:
+        spec, other = manifest.services.get(name), manifest.services.get(needed)
+        if spec is None or spec.enabled is False or spec.uri is not None or variable in (spec.environment or {}):
+            continue
+        if other is not None and other.enabled is False:
+            what = {"prefect": "Prefect", "api": "the API"}[needed]
+            hint = f"write `enabled: false` here, too, or say where {what} is: services.{needed}.uri in place of `enabled`"
+            yield _disabled(needed, ("services", name), hint)
 
 
 def _disabled(other: str, path: Path, hint: str) -> Diagnostic:
@@ -95,7 +110,7 @@ def _circles(manifest: Manifest) -> Iterator[Diagnostic]:
 
 def _nothing_runs(name: str, spec: ServiceSpec) -> Iterator[Diagnostic]:
     """PLP226 for a service of which nothing says what runs."""
-    if name not in _RUN_BY_THEMSELVES and not (spec.command or spec.image or spec.uri):
+    if name not in BUILT_IN and not (spec.command or spec.image or spec.uri):
         hint = did_you_mean(name, BUILT_IN) or "say what runs: `command` or `image`; or where it runs already: `uri`"
         yield Diagnostic("PLP226", f"nothing says what this service is: {name}", ("services", name), hint=hint)
 
@@ -211,7 +226,18 @@ def _overlap(one: str, other: str) -> bool:
 def _open_api(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Diagnostic]:
     """PLP229 for an API that others than this machine reach, and that asks for no token."""
     for path, port in ports.of("api"):
-        if not is_loopback(port.address) and not set(_TOKENS) & (services["api"].environment or {}).keys():
+        if not is_loopback(port.address) and not set(TOKENS) & (services["api"].environment or {}).keys():
             message = f"the API would be open to everybody who reaches this machine: {port.address}"
             hint = "write a token into its environment: PULPO_API_TOKEN: ${PULPO_API_TOKEN}; or leave the address out"
+            yield Diagnostic("PLP229", message, path, hint=hint)
+
+
+def _open_ui(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Diagnostic]:
+    """PLP229 for a UI that others than this machine reach, over an API that asks for no token."""
+    for path, port in ports.of("ui"):
+        api, ui = services.get("api"), services["ui"]
+        asks = set(TOKENS) & ((api and api.environment) or {}).keys() or GUARDED in (ui.environment or {})
+        if not is_loopback(port.address) and not asks:
+            message = f"the UI would be open to everybody who reaches this machine: {port.address}"
+            hint = "let the API ask for a token, services.api.environment: {PULPO_API_TOKEN: ...}; or leave the address out"
             yield Diagnostic("PLP229", message, path, hint=hint)

@@ -1,4 +1,4 @@
-"""The whole stack as containers through `apply`: MongoDB, Prefect, a worker and the API, from nothing, through edits, to nothing."""
+"""The whole stack as containers through `apply`: MongoDB, Prefect, a worker, the API and the UI, from nothing, through edits, to nothing."""
 
 from __future__ import annotations
 
@@ -108,6 +108,7 @@ def test_from_nothing_through_edits_to_nothing(jobs: Applied, theirs: str):
     for line in (
         "± service:api  changed in the manifest",
         "± service:prefect  the project changed",
+        "± service:ui  the project changed",
         "± service:worker  changed in the manifest",
         "+ index:raw_jobs/title  not in the database",
         "+ deployment:counting/jobs  not in Prefect",
@@ -115,7 +116,7 @@ def test_from_nothing_through_edits_to_nothing(jobs: Applied, theirs: str):
         assert f"  {line}\n" in edited
     assert jobs.addresses()["api"] == f"127.0.0.1:{port}"
     now = jobs.identities()
-    assert [name for name in was if now[name] != was[name]] == ["api", "prefect", "worker"]
+    assert [name for name in was if now[name] != was[name]] == ["api", "prefect", "ui", "worker"]
     assert jobs.deployments()["theirs"] == foreign
 
     jobs.pulpo("destroy", "--data", "--yes")

@@ -63,6 +63,7 @@ services:
   db: {}
   kv: {image: "mongo:${VERSION:-8}", ports: ["27017:27017"]}
   prefect: {}
+  ui: {ports: ["3000"]}
   worker: {}
 environments:
   dev:
@@ -125,7 +126,7 @@ def test_operations_that_wait_for_each_other_in_an_environment_are_shown_where_i
     cycle = shop_with(shop.directory, LOCK.replace("retry_delay: 0, tags: [slow]", "after: [orders.count]"))
     said = cycle(*command, "--env", "prod", code=1).err
     assert "pulpo.lock.yaml:7:3: error PLP206" in said
-    assert "orders.fetch runs after orders.count (pulpo.lock.yaml:32:41)" in said
+    assert "orders.fetch runs after orders.count (pulpo.lock.yaml:33:41)" in said
 
 
 def test_a_run_goes_by_the_environment(shop):
@@ -302,7 +303,7 @@ def test_services_show_references_and_never_values(shop):
 
 def test_services_as_json(shop):
     data = json.loads(shop("services", "--env", "prod", "--format", "json", env={"DB_PASSWORD": ""}).out)
-    assert [entry["service"] for entry in data] == ["api", "cache", "db", "kv", "prefect", "worker"]
+    assert [entry["service"] for entry in data] == ["api", "cache", "db", "kv", "prefect", "ui", "worker"]
     kv = next(entry for entry in data if entry["service"] == "kv")
     assert kv["variables"] == {"DB_HOST": "no", "DB_PASSWORD": "yes", "VERSION": "default"}
     assert [(entry["kind"], entry["needs"]) for entry in data] == [
@@ -311,6 +312,7 @@ def test_services_as_json(shop):
         ("embedded", []),
         ("elsewhere", []),
         ("process", []),
+        ("process", ["api"]),
         ("process", ["prefect"]),
     ]
     assert json.loads(shop("services", "kv", "--format", "json").out)["image"] == "mongo:${VERSION:-8}"
@@ -360,7 +362,7 @@ def test_a_lock_without_environments_or_services_says_so(shop):
 def test_every_command_works_as_a_method(shop):
     cli = CLI(shop.directory, environment="prod")
     assert cli.operations()["orders.fetch"].retries == 2
-    assert sorted(cli.services()) == ["api", "cache", "db", "kv", "prefect", "worker"]
+    assert sorted(cli.services()) == ["api", "cache", "db", "kv", "prefect", "ui", "worker"]
     assert sorted(cli.environments()) == ["dev", "prod"]
     assert cli.check(code=False) == ()
     assert "-.->" in cli.graph()

@@ -7,13 +7,14 @@ import pytest
 from tests.cli.conftest import ROOT, Shell
 
 COMMANDS = [
-    *("lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
+    *("init", "doctor", "lock", "check", "explain", "graph", "operations", "models", "flows", "run", "runs list", "runs show"),
     *("runs logs", "compile", "schema", "merge"),
     *("plan", "apply", "destroy"),
-    *("up", "down", "status", "logs", "build", "clean"),
+    *("up", "down", "restart", "status", "logs", "build", "clean"),
     *("prefect", "prefect deploy", "prefect run", "prefect start", "prefect stop", "prefect restart", "prefect logs"),
     "prefect worker",
     *("api", "api start", "api stop", "api restart", "api logs", "api serve"),
+    *("ui", "ui start", "ui stop", "ui restart", "ui logs", "ui serve"),
     *("db", "db init", "db copy", "db export", "db import", "db start", "db stop", "db restart", "db logs"),
 ]
 

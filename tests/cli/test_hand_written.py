@@ -60,7 +60,7 @@ operations:
     entrypoint: shop:tell
     async: true
     inputs: {notes: {model: Note, mode: all, from: [orders.note]}}
-services: {api: {enabled: false}, db: {engine: embedded}, prefect: {enabled: false}, worker: {enabled: false}}
+services: {api: {enabled: false}, db: {engine: embedded}, prefect: {enabled: false}, ui: {enabled: false}, worker: {enabled: false}}
 declared: {models: {}, operations: {}}
 """
 

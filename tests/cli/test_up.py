@@ -64,6 +64,20 @@ def test_what_is_named_takes_along_what_it_needs_and_what_needs_it(toys):
     assert {name: toys.services.state(name).status for name in ("web", "shop")} == dict.fromkeys(("web", "shop"), Status.STOPPED)
 
 
+def test_a_service_is_restarted_alone_and_only_if_it_can_be_started(toys):
+    toys.lock(TWO)
+    toys("up")
+    before = {name: toys.services.state(name).id for name in ("web", "shop")}
+    assert timeless(toys("restart", "web").err).endswith("  web: stopped in N s\n  web: starting\n  web: running in N s\n")
+    assert toys.services.state("shop").id == before["shop"]
+    web = toys.services.state("web").id
+    assert web != before["web"]
+    lock = toys.directory / "pulpo.lock.yaml"
+    lock.write_text(lock.read_text().replace("command: [python, server.py], ports", 'command: [python, "${NOT_SET}"], ports', 1))
+    toys("restart", "web", code=1)
+    assert toys.services.state("web").id == web
+
+
 def test_quiet_says_nothing(toys):
     toys.lock(TWO)
     for command in ("up", "up", "down"):

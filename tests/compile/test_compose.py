@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from pulpo.compile.compose import compose_file, port_variable, project_targets, stack_file, stack_name
 from pulpo.compile.containers import COMPOSE, STACK, container_files, printed
 from pulpo.compile.topology import Link, Mount, Needs, Probe, Role, ServiceDefinition, Topology, topology
-from pulpo.manifest.addresses import Port
+from pulpo.manifest.addresses import BUILT_IN, Port
 from pulpo.manifest.load import load
 from pulpo.manifest.model import Manifest
 from pulpo.manifest.references import malformed_references, references, resolve
@@ -40,6 +40,7 @@ WORKER = ServiceDefinition(
 API = ServiceDefinition(
     "api", Role.API, command=("pulpo", "api", "serve"), ports=(Port(8000, None),), probe=Probe("http", "/health")
 )
+UI = ServiceDefinition("ui", Role.UI, command=("pulpo", "ui", "serve"), ports=(Port(3000, 3000),), needs=(Needs("api"),))
 CACHE = ServiceDefinition("cache", Role.OWN, image="redis:7")
 
 
@@ -234,16 +235,24 @@ def test_variables_that_processes_read_themselves_are_passed_on_where_they_are_s
     assert (read["PULPO_API_TOKEN"], read["TOKEN"]) == ("t", "t")
 
 
+def test_the_ui_waits_for_the_api_and_does_not_see_the_store():
+    ui = compose(EMBEDDED, API, UI)["services"]["ui"]
+    assert ui["depends_on"] == {"api": {"condition": "service_healthy"}}
+    assert "volumes" not in ui
+    assert "PULPO_STORE_PATH" not in ui["environment"]
+
+
 def test_no_value_of_a_variable_is_in_a_file(monkeypatch):
     monkeypatch.setenv("TOKEN", "hush-hush")
     api = ServiceDefinition("api", Role.API, environment={"PULPO_API_TOKEN": "${TOKEN}"}, passed=("TOKEN",))
     assert "hush-hush" not in printed(compose(api)) + printed(stack(api))
 
 
-def test_the_api_is_open_only_where_nobody_else_reaches_it():
+@pytest.mark.parametrize("role", [Role.API, Role.UI])
+def test_what_asks_for_no_token_is_open_only_where_nobody_else_reaches_it(role):
     def is_open(*ports: Port) -> bool:
-        api = ServiceDefinition("api", Role.API, ports=ports)
-        return "PULPO_API_OPEN" in compose(api)["services"]["api"].get("environment", {})
+        service = ServiceDefinition(role.value, role, ports=ports)
+        return f"PULPO_{role.name}_OPEN" in compose(service)["services"][role.value].get("environment", {})
 
     assert is_open(Port(8000, 8000))
     assert is_open(Port(8000, None), Port(8001, 8001, "::1"))
@@ -352,7 +361,7 @@ PORTS = ("${WEB_PORT}", "${OUTER:-9000}:80", "0.0.0.0:${OUTER}:${WEB_PORT:-81}")
 def test_variables_in_ports_are_left_to_compose_set_or_not():
     web = {"image": "web", "ports": list(PORTS), "probe": {"http": "/"}}
     reader = {"image": "reader", "depends_on": ["web"]}
-    left_out = {name: {"enabled": False} for name in ("db", "prefect", "worker", "api")}
+    left_out = {name: {"enabled": False} for name in BUILT_IN}
     manifest = Manifest.model_validate(
         {"version": 1, "project": {"name": "toy"}, "services": {**left_out, "web": web, "reader": reader}}
     )

@@ -46,6 +46,38 @@ def test_the_built_in_services_are_complete():
     assert all(s.image is None for name, s in found.items() if name != "db")
 
 
+def test_the_ui_knows_the_api_and_nothing_else():
+    found = services_of({**WHOLE, "ui": {}}, flows={"pipeline": {"work_pool": {"name": "${POOL}"}}})
+    ui = found["ui"]
+    assert (ui.role, ui.command, ui.ports) == (Role.UI, ("pulpo", "-q", "ui", "serve"), (Port(3000, 3000),))
+    assert ui.probe == Probe("http", "/health", 3000)
+    assert ui.needs == (Needs("api"),)
+    assert links(ui) == {
+        "PULPO_API_URL": ("api", "http://{host}:{port}"),
+        "PULPO_UI_HOST": ("ui", "{host}"),
+        "PULPO_UI_PORT": ("ui", "{port}"),
+    }
+    assert (found["api"].passed, ui.passed) == (("POOL",), ())
+
+
+def test_the_ui_shows_an_api_that_somebody_else_runs():
+    ui = services_of({"api": {"uri": "${API}"}, "ui": {}})["ui"]
+    assert ui.environment["PULPO_API_URL"] == "${API}"
+    assert ui.needs == ()
+    said = services_of({"api": {"uri": "${API}"}, "ui": {"environment": {"PULPO_API_URL": "http://mine"}}})["ui"]
+    assert said.environment["PULPO_API_URL"] == "http://mine"
+    assert "PULPO_API_URL" not in links(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "guarded"), [("${TOKEN}", True), ("abc", True), ("${TOKEN:-}x", True), ("${TOKEN:-}", False), ("", False)]
+)
+def test_the_ui_is_told_that_the_api_asks_for_a_token_and_not_the_token(text, guarded):
+    ui = services_of({"api": {"environment": {"PULPO_API_READ_TOKEN": text}}, "ui": {}})["ui"]
+    assert ui.environment.get("PULPO_UI_GUARDED") == ("true" if guarded else None)
+    assert not any("TOKEN" in name for name in ui.environment)
+
+
 def test_what_needs_what():
     found = services_of({**WHOLE, "web": {**WEB, "depends_on": ["prefect", "api"]}})
     assert found["worker"].needs == (Needs("db"), Needs("prefect", ready=False))

@@ -18,6 +18,8 @@ services:
     engine: embedded
   prefect:
     ports: ["4200"]
+  ui:
+    ports: ["3000"]
   worker: {}
 """
 
@@ -62,7 +64,8 @@ def test_one_that_was_taken_out_comes_back_and_the_others_stay_to_the_byte(jobs)
 @pytest.mark.parametrize("entry", ["{enabled: false}", "{uri: '${URL}'}", "{}", "{x-mine: 1}"])
 def test_an_entry_that_is_there_gets_nothing_added(jobs, entry):
     jobs.lock()
-    jobs.edit('  prefect:\n    ports: ["4200"]\n  worker: {}\n', f"  prefect: {entry}\n  worker: {{enabled: false}}\n")
+    jobs.edit('  prefect:\n    ports: ["4200"]\n', f"  prefect: {entry}\n")
+    jobs.edit("  worker: {}\n", "  worker: {enabled: false}\n")
     before = jobs.text
     assert jobs.check() == ()
     assert not jobs.lock().stale
@@ -84,6 +87,14 @@ def test_a_worker_whose_server_is_disabled_is_added_disabled(jobs):
     jobs.edit(BUILT_IN, "services:\n  prefect: {enabled: false}\n")
     jobs.lock()
     assert services_of(jobs)["worker"] == {"enabled": False}
+    assert jobs.check() == ()
+
+
+def test_a_ui_whose_api_is_disabled_is_added_disabled(jobs):
+    jobs.lock()
+    jobs.edit(BUILT_IN, "services:\n  api: {enabled: false}\n")
+    jobs.lock()
+    assert services_of(jobs)["ui"] == {"enabled": False}
     assert jobs.check() == ()
 
 

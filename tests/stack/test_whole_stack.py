@@ -1,4 +1,4 @@
-"""The whole stack of an example, as processes and as containers: database, Prefect's server, a worker and the API."""
+"""The whole stack of an example, as processes and as containers: database, Prefect's server, a worker, the API and the UI."""
 
 from __future__ import annotations
 
@@ -49,13 +49,19 @@ def test_every_service_is_up_and_says_where(jobs: WholeStack):
     found = json.loads(jobs.pulpo("status", "--format", "json")[0])
     assert found["ok"] is True
     assert {service["name"]: service["state"] for service in found["services"]} == dict.fromkeys(SERVICES, "running")
-    assert sorted(jobs.addresses()) == ["api", "db", "prefect"]
+    assert sorted(jobs.addresses()) == ["api", "db", "prefect", "ui"]
     assert json.loads(jobs.page("api", "/health/ready"))["status"] == "ok"
 
 
 def test_prefects_pages_are_there_and_ask_where_a_browser_finds_its_api(jobs: WholeStack):
     assert "<html" in jobs.page("prefect", "/")
     assert json.loads(jobs.page("prefect", "/ui-settings"))["api_url"] == f"http://{jobs.addresses()['prefect']}/api"
+
+
+def test_the_uis_pages_are_there_and_show_what_the_api_has(jobs: WholeStack):
+    assert jobs.page("ui", "/health") == "ok\n"
+    assert "CleanedJobs" in jobs.page("ui", "/models")
+    assert "event: ready" in jobs.beginning("ui", "/events")
 
 
 def test_the_workers_run_is_read_back_through_the_api_and_by_the_commands(jobs: WholeStack, run: str):
@@ -88,7 +94,7 @@ def test_a_second_up_changes_nothing_and_says_so(jobs: WholeStack):
 
 
 @pytest.mark.usefixtures("run")
-@pytest.mark.parametrize("service", ["db", "api"])
+@pytest.mark.parametrize("service", ["db", "api", "ui"])
 def test_one_that_is_killed_comes_back_and_the_others_go_on(jobs: WholeStack, service: str):
     before = jobs.identities()
     jobs.kill(service)

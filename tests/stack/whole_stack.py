@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from tests.docker_engine import MONGO_IMAGE, PYTHON_IMAGE, docker
 from tests.mongo_server import _binary
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "jobs"
-SERVICES = ("api", "db", "prefect", "worker")
+SERVICES = ("api", "db", "prefect", "ui", "worker")
 #: What the image of the example is called here, that no other one is replaced.
 IMAGE = "pulpo-test/jobs"
 
@@ -46,6 +47,7 @@ class WholeStack(ABC):
             ("modules: [jobs]}", f"modules: [jobs]{self.project}}}"),
             ('"8000"', "auto"),
             ('"4200"', "auto"),
+            ('"3000"', "auto"),
             ("engine: embedded", f"engine: mongodb\n    ports: [auto]{self.database}"),
             ("worker: {}", 'worker:\n    environment: {PREFECT_WORKER_QUERY_SECONDS: "2"}'),
         ):
@@ -81,9 +83,18 @@ class WholeStack(ABC):
 
     def page(self, service: str, path: str) -> str:
         """What a service answers to a browser."""
-        request = urllib.request.Request(f"http://{self.addresses()[service]}{path}", headers={"Accept": "*/*"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with self._answer(service, path) as answer:
             return answer.read().decode()
+
+    def beginning(self, service: str, path: str) -> str:
+        """The same of what does not end: its first three lines."""
+        with self._answer(service, path) as answer:
+            return "".join(answer.readline().decode() for _ in range(3))
+
+    def _answer(self, service: str, path: str) -> http.client.HTTPResponse:
+        request = urllib.request.Request(f"http://{self.addresses()[service]}{path}", headers={"Accept": "*/*"})
+        found: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=20)
+        return found
 
     @abstractmethod
     def identities(self) -> dict[str, object]:

@@ -12,6 +12,7 @@ from pulpo.compile.topology import Link, Probe, Role, ServiceDefinition
 from pulpo.errors import UsageError
 from pulpo.manifest.addresses import AUTO, DEFAULT_PORTS, LOOPBACK, Port, reached_at
 from pulpo.manifest.references import resolve
+from pulpo.manifest.service_rules import GUARDED, TOKENS
 from pulpo.services.probes import CommandProbe, HttpProbe, LogProbe, TcpProbe
 from pulpo.services.spec import Address, LocalService
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 #: What the command of a service may begin with: the project's interpreter, or Pulpo in it.
 _PYTHON: Final = ("python", "python3")
 _PULPO: Final = "pulpo"
-_API: Final = "PULPO_API_"
-_API_HOST, _API_PORT = f"{_API}HOST", f"{_API}PORT"
+#: The variables of this process that go before what the manifest says, by how they begin.
+_TOLD: Final = {Role.API: "PULPO_API_", Role.UI: "PULPO_UI_"}
 _NEEDS_DOCKER: Final = "--mode docker runs it as a container"
 
 
@@ -35,8 +36,8 @@ def resolved(
 ) -> ServiceDefinition:
     """The service with what its references stand for, and with `environment` laid over its own.
 
-    What is said of the API in the environment variables of this process goes before the manifest, too; where it listens is in
-    its ports then.
+    What is said of the API and of the UI in the environment variables of this process goes before the manifest, too; where they
+    listen is in their ports then.
 
     Raises:
         DiagnosticsError: Variables are not set that it refers to; all of them.
@@ -51,23 +52,26 @@ def resolved(
     if probe is not None:
         probe = replace(probe, command=tuple(data["probe"]["command"]), path=data["probe"]["path"])
     found = replace(definition, command=tuple(data["command"]) or None, environment=data["environment"], probe=probe)
-    if definition.role is Role.API:
-        environment = {**{n: v for n, v in environ.items() if n.startswith(_API) and v}, **environment}
+    if prefix := _TOLD.get(definition.role):
+        environment = {**{n: v for n, v in environ.items() if n.startswith(prefix) and v}, **environment}
+    if definition.role is Role.UI and any(environ.get(name) for name in TOKENS):
+        environment = {GUARDED: "true", **environment}
     found = replace(found, environment={**found.environment, **environment})
-    return _listening(found) if definition.role is Role.API else found
+    return _listening(found, prefix) if prefix else found
 
 
-def _listening(api: ServiceDefinition) -> ServiceDefinition:
-    """The API with the host and port of its environment as its port; what makes no sense is left for it to refuse."""
-    environment = dict(api.environment)
-    first, *others = api.ports or (Port(DEFAULT_PORTS["api"], DEFAULT_PORTS["api"]),)
-    if (port := environment.get(_API_PORT, "")).isdecimal() or port == AUTO:
+def _listening(service: ServiceDefinition, prefix: str) -> ServiceDefinition:
+    """The service with the host and port of its environment as its port; what makes no sense is left for it to refuse."""
+    environment, host_variable, port_variable = dict(service.environment), f"{prefix}HOST", f"{prefix}PORT"
+    default = DEFAULT_PORTS[service.name]
+    first, *others = service.ports or (Port(default, default),)
+    if (port := environment.get(port_variable, "")).isdecimal() or port == AUTO:
         first = replace(first, outer=None if port == AUTO else int(port))
-        del environment[_API_PORT]
-    if host := environment.pop(_API_HOST, None):
+        del environment[port_variable]
+    if host := environment.pop(host_variable, None):
         first = replace(first, address=LOOPBACK if host == "localhost" else host)
-    links = (*api.links, Link(_API_HOST, api.name, "{host}"), Link(_API_PORT, api.name, "{port}"))
-    return replace(api, environment=environment, ports=(first, *others), links=links)
+    links = (*service.links, Link(host_variable, service.name, "{host}"), Link(port_variable, service.name, "{port}"))
+    return replace(service, environment=environment, ports=(first, *others), links=links)
 
 
 def as_process(definition: ServiceDefinition, project: Project, addresses: Mapping[str, Sequence[Address]]) -> LocalService:

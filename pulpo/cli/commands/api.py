@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
-from pulpo.cli.commands.single import print_logs, print_started, quietly, talk_stopped
-from pulpo.cli.options import FollowOption, Format, FormatOption, SinceOption, TailOption
+from pulpo.cli.commands.single import begin, print_logs, quietly, talk_stopped
+from pulpo.cli.options import FollowOption, Format, FormatOption, HostOption, PortOption, SinceOption, TailOption
 
 _TITLE: Final = "the API"
-HostOption = Annotated[
-    str | None,
-    typer.Option("--host", help="The address to listen on; others than this machine's need a token.", show_default=False),
-]
-PortOption = Annotated[str | None, typer.Option("--port", help="The port, or `auto` for one that is free.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +30,7 @@ def start(
 
     And what it needs. It lives on when this command ends. Its address goes to stdout.
     """
-    output = context.obj.output
-    state = quietly(context).api_start(host=host, port=port, on_start=lambda: output.talk(f"starting {_TITLE}"))
-    print_started(output, _TITLE, state, format, restart="pulpo api restart")
+    begin(context, "api", _TITLE, "start", format, host=host, port=port)
 
 
 def stop(context: typer.Context) -> None:
@@ -52,9 +45,7 @@ def restart(
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
     """Stop the API if it runs, and start it."""
-    output = context.obj.output
-    state = quietly(context).api_restart(host=host, port=port, on_start=lambda: output.talk(f"starting {_TITLE}"))
-    print_started(output, _TITLE, state, format, restart="pulpo api restart")
+    begin(context, "api", _TITLE, "restart", format, host=host, port=port)
 
 
 def logs(

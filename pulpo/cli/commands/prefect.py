@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.commands import single
 from pulpo.cli.options import INTERRUPTED, Format, FormatOption
 
@@ -37,7 +38,9 @@ def register(app: typer.Typer) -> None:
 
 def deploy(
     context: typer.Context,
-    flow: Annotated[str | None, typer.Argument(help="This flow alone; else all of them.", show_default=False)] = None,
+    flow: Annotated[
+        str | None, typer.Argument(help="This flow alone; else all of them.", show_default=False, autocompletion=completion.flows)
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if anything would be.")] = False,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
@@ -104,7 +107,7 @@ def _deployed_data(result: DeployResult, *, check: bool) -> dict[str, object]:
 
 def run(
     context: typer.Context,
-    flow: Annotated[str, typer.Argument(help="A deployed flow.")],
+    flow: Annotated[str, typer.Argument(help="A deployed flow.", autocompletion=completion.flows)],
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter: limit=5, or fetch.limit=5.")
     ] = None,

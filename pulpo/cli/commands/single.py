@@ -20,14 +20,14 @@ def add_to(group: typer.Typer, name: str, title: str) -> None:
     """Add the commands of a service, whose methods of `CLI` begin with its name; `title` is what people call it."""
 
     def start(context: typer.Context, format: FormatOption = Format.TEXT) -> None:  # noqa: A002 - the option's name
-        _begin(context, name, title, "start", format)
+        begin(context, name, title, "start", format)
 
     def stop(context: typer.Context) -> None:
         cli = quietly(context)
         talk_stopped(context.obj.output, title, stopped=getattr(cli, f"{name}_stop")())
 
     def restart(context: typer.Context, format: FormatOption = Format.TEXT) -> None:  # noqa: A002 - the option's name
-        _begin(context, name, title, "restart", format)
+        begin(context, name, title, "restart", format)
 
     def logs(
         context: typer.Context,
@@ -94,8 +94,16 @@ def print_logs(
     print_lines(context.obj.output, lines, format, follow=follow)
 
 
-def _begin(context: typer.Context, name: str, title: str, verb: str, format: Format) -> None:  # noqa: A002
+def begin(
+    context: typer.Context,
+    name: str,
+    title: str,
+    verb: str,
+    format: Format,  # noqa: A002
+    **options: str | None,
+) -> None:
+    """Start a service, or start it anew, with the options of its command, and print where it is."""
     output = context.obj.output
     method: Any = getattr(quietly(context), f"{name}_{verb}")
-    state = method(on_start=lambda: output.talk(f"starting {title}"))
+    state = method(**options, on_start=lambda: output.talk(f"starting {title}"))
     print_started(output, title, state, format, restart=f"pulpo {name} restart")

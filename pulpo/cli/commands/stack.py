@@ -1,4 +1,4 @@
-"""`pulpo up`, `down`, `status`, `logs`, `build` and `clean`: the services of a project."""
+"""`pulpo up`, `down`, `restart`, `status`, `logs`, `build` and `clean`: the services of a project."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from pulpo.cli import completion
 from pulpo.cli.options import INTERRUPTED, FollowOption, Format, FormatOption, SinceOption, TailOption
 from pulpo.cli.service_progress import ServiceProgress
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from pulpo.apply.services.status import ServiceLine, ServiceStatus
     from pulpo.cli.output import Output
 
-Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="These alone; else all.", show_default=False)]
+Services = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SERVICE]...", help="These alone; else all.", show_default=False, autocompletion=completion.services),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
 NO_SERVICES: Final = "the lock has no services: `pulpo lock` writes them into it"
 _STYLES: Final = {
@@ -30,12 +34,13 @@ _STYLES: Final = {
 _WRONG: Final = ("failed", "unready")
 _ENDED: Final = ("failed", "exited")
 _UP: Final = ("starting", "running", "unready", "restarting", "stopping")
+_UI: Final = "ui"
 _COLORS: Final = ("blue", "green", "yellow", "bold", "dim")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (up, down, status, logs, build, clean):
+    for command in (up, down, restart, status, logs, build, clean):
         app.command()(command)
 
 
@@ -64,6 +69,9 @@ def up(
         output.talk(NO_SERVICES)
     elif not progress.changed:
         output.talk("everything is up already" if wait else "everything is started already", "green")
+    elif wait and _UI in progress.changed:
+        (ui,) = cli.status(_UI)
+        output.talk(f"the UI is at {_addresses(ui)}", "bold")
 
 
 def _how_it_stands(found: Sequence[ServiceStatus]) -> str:
@@ -97,6 +105,21 @@ def down(
         context.obj.cli.down(*(services or []), volumes=volumes, on_event=progress)
     if not progress.changed:
         output.talk("nothing was up")
+
+
+def restart(
+    context: typer.Context,
+    services: Annotated[
+        list[str],
+        typer.Argument(metavar="SERVICE...", help="These alone.", show_default=False, autocompletion=completion.services),
+    ],
+) -> None:
+    """Stop services, and start them again.
+
+    Each alone: what needs them goes on. It returns when they are ready.
+    """
+    with ServiceProgress(context.obj.output) as progress:
+        context.obj.cli.restart(*services, on_event=progress)
 
 
 def confirm(question: str) -> None:
