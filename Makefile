@@ -8,7 +8,7 @@ NODE := tests/node/node_modules/.package-lock.json
 REFERENCE := PYTHONUTF8=1 $(BIN)/python -c "import sys; from pulpo.codes.pages import reference; sys.stdout.write(reference())"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports schema pages codes golden pictures bench spell vendor build clean
+.PHONY: help demo test check format lint types imports schema pages docs codes reference golden pictures bench spell vendor build clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
@@ -29,7 +29,7 @@ demo: $(READY) ## run the flights pipeline over real data, from nothing
 test: $(READY) $(NODE) ## all tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-check: format lint types imports schema pages spell ## everything but the tests
+check: format lint types imports schema pages docs spell ## everything but the tests
 
 format: $(READY) ## is the code formatted?
 	$(BIN)/ruff format --check .
@@ -46,16 +46,25 @@ imports: $(READY) ## the import contract
 schema: $(READY) ## are pulpo.schema.json and schemas/ as the code makes them?
 	$(BIN)/pulpo schema --check
 
-pages: $(READY) ## is docs/diagnostics.md as the pages in pulpo/codes make it?
+pages: $(READY) ## are docs/diagnostics.md and docs/reference as the code makes them?
 	$(REFERENCE) | diff docs/diagnostics.md -
+	$(BIN)/python -m tests.docs.reference --check
+
+docs: $(READY) ## the documentation as a site, in build/site, with all links checked
+	@# Not --quiet: what is not told is not counted, and a broken link would be fine.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .mkdocs.yml --site-dir build/site
 
 codes: $(READY) ## write docs/diagnostics.md from the pages in pulpo/codes
 	$(REFERENCE) > docs/diagnostics.md
 
+reference: $(READY) ## write docs/reference from the code
+	$(BIN)/python -m tests.docs.reference
+
 golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
-pictures: $(READY) ## draw docs/images/ui-*.png anew; look at them
+pictures: $(READY) ## draw docs/images anew; look at them
+	$(BIN)/python -m tests.docs.pictures
 	$(BIN)/python -m tests.ui.screenshots
 
 bench: $(READY) ## the benchmarks, side by side

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +13,9 @@ from pulpo.cli.pages import Pages
 from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pulpo.apply.part import Behind, Target
-    from pulpo.apply.prefect.api import Api
     from pulpo.apply.saved import Origin, Saved
     from pulpo.apply.services.manager import ServiceManager
     from pulpo.apply.services.status import ServiceEvent
@@ -215,7 +215,7 @@ class World:
         from pulpo.apply.part import LeftAlone
         from pulpo.apply.prefect.scope import Scope
         from pulpo.apply.whole_prefect import PrefectTarget
-        from pulpo.cli.deploying import CONTAINER_ROOT, desired_deployments
+        from pulpo.cli.deploying import CONTAINER_ROOT, connected, desired_deployments
 
         behind = self._behind("prefect", _PREFECT_VARIABLE)
         if behind.service is None and not self._has_server():
@@ -226,7 +226,8 @@ class World:
             desired, secrets = desired_deployments(self.manifest, self.document, self.generator, None, self.project.environment)
         root = CONTAINER_ROOT if self.manager.mode == "docker" else self.project.root
         scope = Scope(self.manifest.project.name, self.project.environment, root, secrets=secrets)
-        return PrefectTarget(desired, scope, self._connect, behind=behind, remove=remove)
+        connect = partial(connected, self.project, self.manifest, self.document)
+        return PrefectTarget(desired, scope, connect, behind=behind, remove=remove)
 
     def _behind(self, service: str, variable: str) -> Behind:
         """The service that a target lies behind, unless an environment variable says where that is instead."""
@@ -255,23 +256,6 @@ class World:
 
             return server.configured() is not None
         return False
-
-    @contextlib.asynccontextmanager
-    async def _connect(self) -> AsyncIterator[Api]:
-        from pulpo.apply.prefect.api import connect
-        from pulpo.apply.prefect.direct import direct
-        from pulpo.cli.running import importing_prefect
-
-        ports = self.project.chosen_ports
-        async with direct(self.manifest, ports, os.environ) as own:
-            if own is not None:
-                yield own
-                return
-        with importing_prefect():
-            from pulpo.run.prefect import server
-        with server.connected(self.manifest, os.environ, self.document.locate, ports=ports) as url:
-            async with server.client(server.required(url)), connect() as api:
-                yield api
 
 
 def _refuse_moved(before: Saved, found: WholePlan, origin: Origin) -> None:

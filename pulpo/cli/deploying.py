@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from pulpo.errors import UsageError
 from pulpo.names import did_you_mean, lies_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from pulpo.apply.change import Change, Plan
+    from pulpo.apply.prefect.api import HttpApi
     from pulpo.compile.codegen import PrefectCodeGenerator
     from pulpo.compile.deployment import Deployment
     from pulpo.compile.flow import FlowDefinition
@@ -85,21 +87,40 @@ def deploy_flows(
     if flow is not None:
         _require_flow(generator, flow)
     desired, secrets = desired_deployments(manifest, document, generator, flow, project.environment)
-    with importing_prefect():
-        from pulpo.apply.prefect import Scope, deploy
-        from pulpo.run.prefect import deployed, server
+    from pulpo.apply.prefect import Scope, reconcile
+    from pulpo.apply.prefect.workers import idle
 
     scope = Scope(manifest.project.name, project.environment, root or project.root, flow, secrets)
 
-    async def work(url: str) -> DeployResult:
-        async with server.client(url) as client:
-            plan = await deploy(desired, scope, check=check, on_change=on_change)
+    async def work() -> DeployResult:
+        async with connected(project, manifest, document) as api:
+            plan = await reconcile(api, desired, scope, check=check, on_change=on_change)
             pools = [d.work_pool.name for d in desired if flow in (None, d.flow)]
-            idle = () if check else await deployed.idle(client, pools)
-            return DeployResult(url, plan, () if check else plan.changes, tuple(idle))
+            return DeployResult(api.url, plan, () if check else plan.changes, () if check else await idle(api, pools))
 
-    with server.connected(manifest, os.environ, document.locate, ports=project.chosen_ports) as url:
-        return asyncio.run(work(server.required(url)))
+    return asyncio.run(work())
+
+
+@contextlib.asynccontextmanager
+async def connected(project: Project, manifest: Manifest, document: Document) -> AsyncIterator[HttpApi]:
+    """The API of the Prefect server that a project talks to: asked as it is where Prefect's client would do the same.
+
+    Raises:
+        UsageError: There is none, it can't be reached, or Prefect is not installed.
+    """
+    from pulpo.apply.prefect.api import connect
+    from pulpo.apply.prefect.direct import direct
+
+    ports = project.chosen_ports
+    async with direct(manifest, ports, os.environ) as api:
+        if api is not None:
+            yield api
+            return
+    with importing_prefect():
+        from pulpo.run.prefect import server
+    with server.connected(manifest, os.environ, document.locate, ports=ports) as url:
+        async with server.client(server.required(url)), connect() as api:
+            yield api
 
 
 def serve_worker(project: Project, manifest: Manifest, document: Document, *, say: Callable[[str], None]) -> None:
@@ -157,6 +178,8 @@ def run_deployed(
     given = parameters(definition) if callable(parameters) else parameters
     full_name = f"{flow}/{manifest.project.name}{f'.{project.environment}' if project.environment else ''}"
     with importing_prefect():
+        from pulpo.apply.prefect.api import through
+        from pulpo.apply.prefect.workers import idle
         from pulpo.run.prefect import deployed, server
 
     async def work(url: str) -> FlowRunResult:
@@ -168,8 +191,8 @@ def run_deployed(
             values = deployed.values_for(definition, given, found)
             run, where = await deployed.start(client, found, values)
             result = FlowRunResult(str(run.id), run.name, full_name, where, url, found.work_pool, given)
-            idle = await deployed.idle(client, [found.work_pool] if found.work_pool else [])
-            on_start(result, idle[0] if idle else None)
+            alone = await idle(through(client), [found.work_pool] if found.work_pool else [])
+            on_start(result, alone[0] if alone else None)
             if not watch:
                 return result
             run = await deployed.watch(client, run, on_line)

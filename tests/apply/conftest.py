@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pulpo.apply.change import Plan
-from pulpo.apply.prefect import Scope, deploy
+from pulpo.apply.prefect import Scope, reconcile
+from pulpo.apply.prefect.api import connect
 from pulpo.compile.deployment import Deployment
 from tests.apply.wanted import ROOT
 
@@ -27,8 +28,13 @@ class Server:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         scope = Scope(**{"project": self.project, "environment": None, "root": ROOT, **said})
+
+        async def work() -> Plan:
+            async with connect() as api:
+                return await reconcile(api, wanted, scope, check=check)
+
         with temporary_settings({PREFECT_API_URL: self.url}):
-            return asyncio.run(deploy(wanted, scope, check=check))
+            return asyncio.run(work())
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(

@@ -94,9 +94,28 @@ def test_prefect_is_not_imported_for_it(answers, tmp_path):
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
-@pytest.mark.parametrize("name", ["PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "prefect_client_custom_headers", "PREFECT_HOME"])
+@pytest.mark.parametrize(
+    "name", ["PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "prefect_client_custom_headers", "PREFECT_PROFILE"]
+)
 async def test_variables_that_prefects_client_may_heed_are_left_to_it(answers, name):
     assert not await is_direct(answers[1], {name: "x"})
+
+
+async def test_the_server_that_the_variable_names_goes_before_the_own_one(answers):
+    url = f"http://127.0.0.1:{answers[1].services['prefect'].ports[0]}/api"
+    async with direct(own(9), {}, {"PREFECT_API_URL": f"{url}/"}) as api:
+        assert api is not None
+        assert api.url == url
+    for other in (url.replace("//", "//me:secret@"), url.replace("http", "https"), "http://[", ""):
+        assert not await is_direct(own(9), {"PREFECT_API_URL": other})
+
+
+async def test_profiles_are_looked_for_where_prefects_home_is(answers, tmp_path):
+    home = {"PREFECT_HOME": str(tmp_path / "home")}
+    assert await is_direct(answers[1], home)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "profiles.toml").write_text("")
+    assert not await is_direct(answers[1], home)
 
 
 @pytest.mark.parametrize(

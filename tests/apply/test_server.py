@@ -235,7 +235,8 @@ def test_a_hundred_deployments(server):
 SCRIPT = """
     import asyncio, sys
     from tests.apply.wanted import DAILY, ROOT, deployment
-    from pulpo.apply.prefect import Scope, deploy
+    from pulpo.apply.prefect import Scope, reconcile
+    from pulpo.apply.prefect.api import connect
 
     project, count = sys.argv[1], int(sys.argv[2])
     wanted = [deployment(f"k{i}", project=project, schedule=DAILY, version="1") for i in range(count)]
@@ -245,7 +246,12 @@ SCRIPT = """
 
     print("ready", flush=True)
     sys.stdin.readline()
-    asyncio.run(deploy(wanted, Scope(project, None, ROOT), on_change=made))
+
+    async def work():
+        async with connect() as api:
+            await reconcile(api, wanted, Scope(project, None, ROOT), on_change=made)
+
+    asyncio.run(work())
 """
 
 

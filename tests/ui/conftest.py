@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PULPO = str(Path(sys.executable).parent / "pulpo")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # no longer: while Playwright is there, its event loop is that of this thread
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "no chromium: apt-get install chromium"
@@ -41,7 +41,7 @@ def copied(example: str, directory: Path) -> Path:
     return directory
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project `jobs`, whose flow `pipeline` has run once."""
     project = copied("jobs", tmp_path_factory.mktemp("ui") / "jobs")
@@ -49,34 +49,34 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def api(jobs: Path) -> Iterator[str]:
     """The API of `jobs`; tests share it, and so don't rely on what others leave alone."""
     with serving(jobs) as address:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def ui(api: str) -> Iterator[str]:
     """The address of the UI over the API of `jobs`, without a slash at its end."""
     with showing(api) as address:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project of `tests.ui.shop`, in which nothing has run."""
     return make_shop(tmp_path_factory.mktemp("ui-shop") / "shop", PULPO)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shop_api(shop: Path) -> Iterator[str]:
     """The API of `shop`."""
     with serving(shop) as address:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shop_ui(shop_api: str) -> Iterator[str]:
     """The address of the UI over the API of `shop`."""
     with showing(shop_api) as address:

@@ -77,15 +77,20 @@ def filled(request: pytest.FixtureRequest) -> None:
     """120 jobs, and nothing else, before each test of the shop."""
     if "shop" not in request.fixturenames:
         return
-    address = request.getfixturevalue("shop")
-    for model in ("Job", "Note", "Wide", "Aliased"):
-        for one in httpx.get(f"{address}/models/{model}/records?limit=1000").json()["items"]:
-            httpx.delete(f"{address}/models/{model}/records/{quote(one['_id'], safe='')}").raise_for_status()
-    jobs = [
-        {"url": f"u{n:03}", "title": f"{TITLES[n % 3]} {n}", "salary": n * 1000 if n % 4 else None, "tags": ["a", "b"][: n % 3]}
-        for n in range(120)
-    ]
-    httpx.put(f"{address}/models/Job/records", json=jobs).raise_for_status()
+    with httpx.Client(base_url=request.getfixturevalue("shop")) as client:
+        for model in ("Job", "Note", "Wide", "Aliased"):
+            for one in client.get(f"/models/{model}/records?limit=1000").json()["items"]:
+                client.delete(f"/models/{model}/records/{quote(one['_id'], safe='')}").raise_for_status()
+        jobs = [
+            {
+                "url": f"u{n:03}",
+                "title": f"{TITLES[n % 3]} {n}",
+                "salary": n * 1000 if n % 4 else None,
+                "tags": ["a", "b"][: n % 3],
+            }
+            for n in range(120)
+        ]
+        client.put("/models/Job/records", json=jobs).raise_for_status()
 
 
 def one(shop: str, url: str) -> dict[str, Any]:

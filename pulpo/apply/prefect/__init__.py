@@ -19,15 +19,21 @@ if TYPE_CHECKING:
     from pulpo.apply.prefect.steps import Steps
     from pulpo.compile.deployment import Deployment
 
-__all__ = ["Scope", "deploy", "prepare", "reconcile"]
+__all__ = ["Scope", "prepare", "reconcile"]
 
 
-async def deploy(
-    desired: Sequence[Deployment], scope: Scope, *, check: bool = False, on_change: Callable[[Change], None] = lambda _: None
+async def reconcile(
+    api: Api,
+    desired: Sequence[Deployment],
+    scope: Scope,
+    *,
+    check: bool = False,
+    on_change: Callable[[Change], None] = lambda _: None,
 ) -> Plan:
-    """Bring the project's deployments on the server that Prefect's settings name in line with the desired ones.
+    """Bring the project's deployments on a server in line with the desired ones.
 
     Args:
+        api: The server's.
         desired: All deployments of the manifest, with references resolved.
         scope: Whose they are.
         check: Plan, and change nothing.
@@ -40,21 +46,6 @@ async def deploy(
         UsageError: `scope.only` is no flow of the desired deployments.
         ApplyError: A name is taken by somebody else's, Prefect refused changes, or can't be reached.
     """
-    from pulpo.apply.prefect.api import connect
-
-    async with connect() as api:
-        return await reconcile(api, desired, scope, check=check, on_change=on_change)
-
-
-async def reconcile(
-    api: Api,
-    desired: Sequence[Deployment],
-    scope: Scope,
-    *,
-    check: bool = False,
-    on_change: Callable[[Change], None] = lambda _: None,
-) -> Plan:
-    """What `deploy` does, on an API that is connected already."""
     steps = await prepare(api, desired, scope)
     if not check:
         from pulpo.apply.prefect.execute import execute
@@ -67,8 +58,8 @@ async def prepare(api: Api, desired: Sequence[Deployment], scope: Scope) -> Step
     """What `execute` would have to do, with its plan; nothing is changed.
 
     Raises:
-        UsageError: As `deploy`.
-        ApplyError: As `deploy`.
+        UsageError: As `reconcile`.
+        ApplyError: As `reconcile`.
     """
     from pulpo.apply.prefect.observe import observe
     from pulpo.apply.prefect.plan import plan

@@ -51,7 +51,7 @@ class Api(Protocol):
 
 
 @asynccontextmanager
-async def connect() -> AsyncIterator[Api]:
+async def connect() -> AsyncIterator[HttpApi]:
     """The API that Prefect's settings name, for as long as the block lasts."""
     # Before Prefect is imported, which reads them once: nothing is reported to anybody; a value that somebody set is left alone.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -63,7 +63,12 @@ async def connect() -> AsyncIterator[Api]:
     hooks = {"event_hooks": {"response": [_no_sleep]}}
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         async with get_client(httpx_settings=hooks) as client:
-            yield HttpApi(partial(_sent, client), str(client.api_url.copy_with(userinfo=b"")))  # it may have a password
+            yield through(client)
+
+
+def through(client: PrefectClient) -> HttpApi:
+    """The API that a client of Prefect's talks to."""
+    return HttpApi(partial(_sent, client), str(client.api_url.copy_with(userinfo=b"")).rstrip("/"))  # it may have a password
 
 
 async def _sent(client: PrefectClient, method: Method, path: str, body: Any) -> httpx.Response:
@@ -80,9 +85,9 @@ class HttpApi:
     """The API over HTTP, without the models of Prefect's client: they cost more than the requests."""
 
     def __init__(self, send: Callable[[Method, str, Any], Awaitable[httpx.Response]], url: str) -> None:
-        """`send` makes one request and raises what httpx does, for answers as well; `url` is for messages."""
+        """`send` makes one request and raises what httpx does, for answers as well; `url` has no password."""
         self._send = send
-        self._url = url
+        self.url = url
 
     async def request(self, method: Method, path: str, body: Any = None) -> Any:
         """As `Api.request`."""
@@ -111,7 +116,7 @@ class HttpApi:
             wait = min(wait * 1.5, _LONGEST_WAIT)
 
     def _gone(self, problem: str) -> ApplyError:
-        return ApplyError(f"Prefect's server did not answer: {self._url}: {problem}", hint="run it again to go on")
+        return ApplyError(f"Prefect's server did not answer: {self.url}: {problem}", hint="run it again to go on")
 
 
 def _is_busy(response: httpx.Response) -> bool:

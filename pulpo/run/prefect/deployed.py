@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilter,
     TaskRunFilterId,
 )
-from prefect.client.schemas.objects import FlowRun, Log, WorkerStatus
+from prefect.client.schemas.objects import FlowRun, Log
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 from prefect.utilities.urls import url_for
@@ -106,19 +106,6 @@ def values_for(flow: FlowDefinition, given: Mapping[str, object], found: Deploye
         known = f"it has: {', '.join(sorted(names))}" if names else "it has none"
         raise UsageError("\n".join(problems), hint=" ".join([*near, *(f"--param {name}=…" for name in missing)]) or known)
     return values
-
-
-async def idle(client: PrefectClient, work_pools: Iterable[str]) -> list[str]:
-    """Those of the work pools, sorted, in which no worker is online; also those that are not there."""
-    return [name for name in sorted(set(work_pools)) if not await _has_worker(client, name)]
-
-
-async def _has_worker(client: PrefectClient, work_pool: str) -> bool:
-    try:
-        workers = await client.read_workers_for_work_pool(work_pool)
-    except ObjectNotFound:
-        return False
-    return any(worker.status is WorkerStatus.ONLINE for worker in workers)
 
 
 async def watch(client: PrefectClient, flow_run: FlowRun, tell: Callable[[Line], None]) -> FlowRun:

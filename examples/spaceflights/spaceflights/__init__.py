@@ -1,0 +1,1 @@
+"""What a shuttle to the moon should cost: Kedro's tutorial as a Pulpo project."""
