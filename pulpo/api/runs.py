@@ -297,9 +297,12 @@ async def get_logs(
 ) -> Any:
     """What operations of a run logged, in the order in which it came; the last lines come a moment after they are logged."""
     context = context_of(request)
-    found = await _require(context, run)
     if cursor is not None and not _LINE.fullmatch(cursor):
         raise Problem(400, "this is no cursor of lines", hint="take `next` of the page before, as it is")
+    found = await _find(context, run)
+    if found is None:
+        await get_one_run(request, run)  # queued on Prefect, or unknown
+        return LogList(items=[], next=None)
     after = None if cursor is None else int(cursor)
     page = await read_logs(context.store, found.id, operation=operation, level=level, limit=limit, after=after, last=last)
     return LogList(items=[LogItem.of(line) for line in page.lines], next=None if page.next is None else str(page.next))

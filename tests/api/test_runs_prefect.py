@@ -33,11 +33,13 @@ async def test_a_flow_is_queued_once_shown_and_cancelled(tmp_path, prefect):
             assert answers[0].headers["Location"] == f"/runs/{run}"
             shown = (await client.get(f"/runs/{run}")).json()
             assert (shown["flow"], shown["state"], shown["engine"], shown["flow_run"]) == ("fetch", "pending", "prefect", run)
+            assert (await client.get(f"/runs/{run}/logs")).json() == {"items": [], "next": None}
             (there,) = shell.flow_runs(flow_runs={"id": {"any_": [run]}})
             assert there["parameters"]["limit"] == 2
             assert (await client.post(f"/runs/{run}/cancel")).status_code == 202
             await until_state(client, run, "cancelled")
             assert (await client.get("/runs/00000000-0000-4000-8000-000000000000")).status_code == 404
+            assert (await client.get("/runs/00000000-0000-4000-8000-000000000000/logs")).status_code == 404
 
 
 def listen_on(cli: CLI, port: str) -> None:

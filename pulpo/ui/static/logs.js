@@ -64,13 +64,17 @@ async function follow(event) {
 for (const kind of ['run', 'step']) document.body.addEventListener(`pulpo:${kind}`, changed);
 for (const kind of ['logs', 'run', 'back']) document.body.addEventListener(`pulpo:${kind}`, follow);
 
-// A filter puts other lines there; they begin at their end, too.
+// A filter puts other lines there; they begin at their end, too. A run that was queued gets another id as it begins: what was
+// told of that before the page knew it was not followed.
 let shown;
+let known;
 function begin() {
   const lines = document.getElementById('lines');
-  if (lines === shown) return;
+  const id = run().dataset.run;
+  if (lines === shown && id === known) return;
+  if (lines !== shown) toEnd(lines);
   shown = lines;
-  toEnd(lines);
+  known = id;
   follow();
 }
 document.addEventListener('htmx:after:swap', begin);
