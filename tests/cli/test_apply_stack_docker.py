@@ -108,7 +108,7 @@ def test_from_nothing_through_edits_to_nothing(jobs: Applied, theirs: str):
     for line in (
         "± service:api  changed in the manifest",
         "± service:prefect  the project changed",
-        "± service:ui  the project changed",
+        "± service:ui  changed in the manifest",  # its API's port, which it is told
         "± service:worker  changed in the manifest",
         "+ index:raw_jobs/title  not in the database",
         "+ deployment:counting/jobs  not in Prefect",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ from pulpo.run.codec import collection_of
 from pulpo.store.base import Record
 from pulpo.store.sqlite import SqliteStore
 from tests.api.conftest import manifest_of
+from tests.api.running import serving
 from tests.api.shop import MODELS
 from tests.ui.browser import accessible, opened, showing
+from tests.ui.conftest import PULPO, copied
 
 pytestmark = pytest.mark.xdist_group("ui")
 WIDE = {
@@ -561,8 +564,15 @@ def test_who_may_only_read_is_told(store: Path, browser: Browser) -> None:
         accessible(page)
 
 
-def test_a_record_says_where_it_is_from(ui: str, api: str, page: Page) -> None:
-    (record,) = httpx.get(f"{api}/models/CleanedJobs/records", params={"board": "all"}).json()["items"]
+def test_a_record_says_where_it_is_from(tmp_path: Path, page: Page) -> None:
+    project = copied("jobs", tmp_path / "jobs")
+    subprocess.run([PULPO, "-q", "--project", project, "run", "pipeline"], check=True, capture_output=True)
+    with serving(project) as api, showing(api) as ui:
+        (record,) = httpx.get(f"{api}/models/CleanedJobs/records", params={"board": "all"}).json()["items"]
+        says_where_it_is_from(ui, record, page)
+
+
+def says_where_it_is_from(ui: str, record: dict[str, Any], page: Page) -> None:
     page.goto(f"{ui}/models/CleanedJobs")
     page.get_by_role("row").filter(has_text="all").get_by_role("rowheader").get_by_role("link").click()
     lineage = page.get_by_role("complementary")
