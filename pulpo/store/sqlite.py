@@ -74,7 +74,8 @@ class SqliteStore:
         """Finish what was begun, close the file and end the threads."""
         threads, self._threads = self._threads, None
         self._ensured.clear()
-        for group in threads or ():
+        # The writer last and alone: of connections that close at once none may take the log into the file and remove it.
+        for group in reversed(threads or ()):
             group.close()
 
     def another(self) -> SqliteStore:

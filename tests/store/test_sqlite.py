@@ -407,6 +407,15 @@ async def test_closing_finishes_what_was_begun_and_ends_the_threads(tmp_path: Pa
         assert await store.count(JOBS) == 20
 
 
+async def test_a_store_that_is_closed_is_one_file(tmp_path: Path) -> None:
+    """A copy of it alone has all: no connection left a log beside it, whichever of them ended last."""
+    for n in range(100):
+        async with SqliteStore(tmp_path / "store.db") as store:
+            await store.upsert_many(JOBS, [Record(str(n), {})])
+            await asyncio.gather(*(store.get(JOBS, str(other)) for other in range(20)))
+        assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
+
+
 async def test_a_store_that_could_not_be_opened_leaves_no_threads(tmp_path: Path) -> None:
     before = threading.active_count()
     (tmp_path / "notes").write_text("not a database, really not")
