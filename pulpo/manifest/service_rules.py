@@ -226,7 +226,7 @@ def _overlap(one: str, other: str) -> bool:
 def _open_api(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Diagnostic]:
     """PLP229 for an API that others than this machine reach, and that asks for no token."""
     for path, port in ports.of("api"):
-        if not is_loopback(port.address) and not set(TOKENS) & (services["api"].environment or {}).keys():
+        if not is_loopback(port.address) and not asks_for_token(services["api"]):
             message = f"the API would be open to everybody who reaches this machine: {port.address}"
             hint = "write a token into its environment: PULPO_API_TOKEN: ${PULPO_API_TOKEN}; or leave the address out"
             yield Diagnostic("PLP229", message, path, hint=hint)
@@ -236,7 +236,7 @@ def _open_ui(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Dia
     """PLP229 for a UI that others than this machine reach, over an API that asks for no token."""
     for path, port in ports.of("ui"):
         api, ui = services.get("api"), services["ui"]
-        asks = set(TOKENS) & ((api and api.environment) or {}).keys() or GUARDED in (ui.environment or {})
+        asks = asks_for_token(api) or GUARDED in (ui.environment or {})
         if not is_loopback(port.address) and not asks:
             message = f"the UI would be open to everybody who reaches this machine: {port.address}"
             hint = "let the API ask for a token, services.api.environment: {PULPO_API_TOKEN: ...}; or leave the address out"
