@@ -12,6 +12,7 @@ from pulpo.api.context import Context, context_of
 from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Problem
 from pulpo.api.query import operators
+from pulpo.api.queued import anchors
 from pulpo.api.source import source_place
 from pulpo.codes.credentials import masked
 from pulpo.graph.hierarchy import Hierarchy, hierarchy
@@ -30,7 +31,8 @@ from pulpo.run.record import STEPS, RunRecord, StepRecord, step_id
 from pulpo.store.values import now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pulpo.api.fields import Fields
     from pulpo.compile.flow import FlowDefinition
@@ -227,7 +229,8 @@ async def get_flows(request: Request, last: LastOption = False) -> Any:
     runs = await list_runs(context.store, limit=_LATEST_OF_ALL) if last else []
     latest = {run.flow: _told(run, run) for run in reversed(runs)}
     flows = _flows(context.compiler).values()
-    return {"items": [{**_flow(context, flow), "last_run": latest.get(flow.name)} for flow in flows]}
+    counted = await _anchors(context, flows)
+    return {"items": [{**_flow(context, flow, counted), "last_run": latest.get(flow.name)} for flow in flows]}
 
 
 async def get_flow(request: Request, flow: str) -> Any:
@@ -237,7 +240,7 @@ async def get_flow(request: Request, flow: str) -> Any:
     said = context.manifest.flows.get(flow)
     last = await list_runs(context.store, flow=flow, limit=1)
     return {
-        **_flow(context, found),
+        **_flow(context, found, await _anchors(context, [found])),
         "last_run": _told(last[0], last[0]) if last else None,
         "inputs": _inputs(found),
         "settings": masked(said.data()) if said else {},
@@ -245,8 +248,17 @@ async def get_flow(request: Request, flow: str) -> Any:
     }
 
 
-def _flow(context: Context, flow: FlowDefinition) -> dict[str, Any]:
+async def _anchors(context: Context, flows: Iterable[FlowDefinition]) -> dict[str, dt.datetime]:
+    """What the flows' intervals count from, by the names of their deployments: only Prefect knows it."""
+    said = {flow: settings.schedule for flow, settings in context.manifest.flows.items()}
+    found = [(flow, said.get(flow.name)) for flow in flows if flow.operations]
+    wanted = [_deployment(context, flow) for flow, schedule in found if schedule and schedule.interval and not schedule.paused]
+    return await anchors(context, wanted)
+
+
+def _flow(context: Context, flow: FlowDefinition, counted: Mapping[str, dt.datetime]) -> dict[str, Any]:
     said = context.manifest.flows.get(flow.name)
+    deployment = _deployment(context, flow)
     node = _hierarchy(context.compiler).flows.get(flow.name)
     return {
         "name": flow.name,
@@ -267,8 +279,8 @@ def _flow(context: Context, flow: FlowDefinition) -> dict[str, Any]:
         ],
         "tags": (said and said.tags) or [],
         "schedule": said.schedule.data() if said and said.schedule else None,
-        "next": next_times(said.schedule, now()) if said and said.schedule else (),
-        "deployment": f"{flow.name}/{_deployment(context)}" if flow.operations else None,
+        "next": next_times(said.schedule, now(), anchor=counted.get(deployment)) if said and said.schedule else (),
+        "deployment": deployment if flow.operations else None,
     }
 
 
@@ -282,10 +294,10 @@ def _inputs(flow: FlowDefinition) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _deployment(context: Context) -> str:
+def _deployment(context: Context, flow: FlowDefinition) -> str:
     name = context.manifest.project.name
     environment = context.project and context.project.environment
-    return f"{name}.{environment}" if environment else name
+    return f"{flow.name}/{name}{f'.{environment}' if environment else ''}"
 
 
 # ------------------------------------------------------------------------------------------------- what several need

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import importlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from pulpo.api.problems import Problem
+from pulpo.errors import ApplyError
 from pulpo.manifest.addresses import host_address
 from pulpo.run.record import State
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds in which a server of this machine takes a connection.
 _MOMENT: Final = 0.5
+#: Seconds for what an answer can do without.
+_PATIENCE: Final = 2.0
 #: By Prefect's types of states.
 _STATES: Final = {
     "COMPLETED": State.COMPLETED,
@@ -75,6 +79,23 @@ async def cancel(context: Context, flow_run: str) -> bool:
         return False
     async with _client(context) as (client, deployed):
         return bool(await deployed.cancel(client, UUID(flow_run)))
+
+
+async def anchors(context: Context, deployments: Sequence[str]) -> dict[str, dt.datetime]:
+    """What the intervals of deployments count from, by their full names; without those that no server tells in a moment.
+
+    A server that takes Prefect's own client (`pulpo.apply.prefect.direct`) is not asked: to import that is not worth it.
+    """
+    from pulpo.apply.prefect import observe
+    from pulpo.apply.prefect.api import RefusedError
+    from pulpo.apply.prefect.direct import direct
+
+    if not deployments or not await _is_configured(context):
+        return {}
+    with contextlib.suppress(TimeoutError, RefusedError, ApplyError):
+        async with asyncio.timeout(_PATIENCE), direct(context.manifest, _ports(context), os.environ) as api:
+            return await observe.anchors(api, deployments) if api else {}
+    return {}
 
 
 async def _is_configured(context: Context) -> bool:

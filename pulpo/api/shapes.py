@@ -169,8 +169,8 @@ class FlowInfo(Shape):
     tags: list[str]
     schedule: dict[str, Any] | None = Field(description="As the manifest has it.")
     next: list[dt.datetime] = Field(
-        description="The next 5 times that the schedule means; none where it is paused, and none of an interval, which counts "
-        "from when it was deployed."
+        description="The next 5 times that the schedule means; none where it is paused. An interval counts from when it was "
+        "deployed: none where it is not, or Prefect's server does not say it at once."
     )
     last_run: LastRun | None = Field(description="The last one among the latest 200 runs, where `last` asks for it.")
     deployment: str | None = Field(description="What Prefect calls its deployment; null where there is nothing to deploy.")

@@ -84,7 +84,7 @@ class Pages(ApiAndStore):
         self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
     ) -> Iterator[ServiceLine]:
         """The lines of the UI's log; as `api_logs`."""
-        return self._manager("ui").logs("ui", tail=tail, since=since, follow=follow)
+        return self._logs("ui", tail=tail, since=since, follow=follow)
 
     def _start_ui(
         self, host: str | None, port: str | int | None, api: str | None, on_start: Callable[[], None], *, restart: bool = False

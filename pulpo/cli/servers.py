@@ -61,7 +61,7 @@ class ApiAndStore(PrefectAndDatabase):
         self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
     ) -> Iterator[ServiceLine]:
         """The lines of the API's log, oldest first: the last `tail` of those since a time; with `follow` new ones, for ever."""
-        return self._manager("api").logs("api", tail=tail, since=since, follow=follow)
+        return self._logs("api", tail=tail, since=since, follow=follow)
 
     def _start_api(
         self, host: str | None, port: str | int | None, on_start: Callable[[], None], *, restart: bool = False

@@ -10,11 +10,11 @@ from pulpo.apply.services.status import ServiceEvent, State
 from pulpo.errors import DiagnosticsError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pulpo.apply.services.manager import ServiceManager
     from pulpo.apply.services.mode import Mode
-    from pulpo.apply.services.status import ServiceStatus
+    from pulpo.apply.services.status import ServiceLine, ServiceStatus
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
@@ -115,16 +115,30 @@ def start(
 
 
 def stop(manager: ServiceManager, name: str) -> bool:
-    """Stop a service alone, and nothing that needs it; False where it did not run.
+    """Stop a service alone, and nothing that needs it; False where it did not run, or nothing is known of it.
 
     Raises:
         PulpoError: It can't be stopped, or its port is still taken.
     """
+    if not _knows(manager, name):
+        return False
     (found,) = manager.status(name)
     if found.state in NOT_OURS:
         return False
     manager.stop(name)
     return found.state in _RUNS
+
+
+def logs(
+    manager: ServiceManager, name: str, *, tail: int | None, since: dt.datetime | None, follow: bool
+) -> Iterator[ServiceLine]:
+    """The lines of a service, as `ServiceManager.logs` has them; none where nothing is known of it."""
+    return manager.logs(name, tail=tail, since=since, follow=follow) if _knows(manager, name) else iter(())
+
+
+def _knows(manager: ServiceManager, name: str) -> bool:
+    """Whether it is one of the services: of those that were found without a lock it may be none."""
+    return any(service.name == name for service in manager.topology.services)
 
 
 def _told(found: ServiceStatus, *, new: bool) -> StartedService:

@@ -37,7 +37,7 @@ class PrefectAndDatabase(Stack):
         self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
     ) -> Iterator[ServiceLine]:
         """What Prefect's server said; as `logs`."""
-        return self._manager("prefect").logs("prefect", tail=tail, since=since, follow=follow)
+        return self._logs("prefect", tail=tail, since=since, follow=follow)
 
     def prefect_worker(self, *, say: Callable[[str], None] = print) -> None:
         """Run a Prefect worker in this process, for the work pools that the flows of the lock name, until a signal ends it.
@@ -84,7 +84,7 @@ class PrefectAndDatabase(Stack):
         self, *, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
     ) -> Iterator[ServiceLine]:
         """What the database said; as `logs`. Of one that is embedded or elsewhere there is nothing."""
-        return self._manager("db").logs("db", tail=tail, since=since, follow=follow)
+        return self._logs("db", tail=tail, since=since, follow=follow)
 
     def _start(self, name: str, on_start: Callable[[], None], *, restart: bool = False) -> StartedService:
         from pulpo.cli.single import start
@@ -94,4 +94,9 @@ class PrefectAndDatabase(Stack):
     def _stop(self, name: str) -> bool:
         from pulpo.cli.single import stop
 
-        return stop(self._manager(name), name)
+        return stop(self._running(name), name)
+
+    def _logs(self, name: str, *, tail: int | None, since: dt.datetime | None, follow: bool) -> Iterator[ServiceLine]:
+        from pulpo.cli.single import logs
+
+        return logs(self._running(name), name, tail=tail, since=since, follow=follow)

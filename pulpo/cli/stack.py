@@ -122,14 +122,15 @@ class Stack(OfProject):
     def clean(self, *, data: bool = False) -> list[str]:
         """Remove what was generated in `run_cache`; with `data` the embedded store and what services stored there, too.
 
-        Files that Pulpo did not make stay. Returns what was removed, relative to `run_cache`, sorted.
+        Files that Pulpo did not make stay. Returns what was removed, relative to `run_cache`, sorted. Where the lock has errors
+        it looks for services that run as `down` does.
 
         Raises:
-            PulpoError: Services run, the lock can't be read, or something can't be removed.
+            PulpoError: Services run, or something can't be removed.
         """
         from pulpo.cli.cleaning import clean
 
-        manager = self._manager() if self.project.lock_path.exists() else None
+        manager = self._running(may_be_none=True) if self.project.lock_path.exists() else None
         return clean(self.project, manager, data=data)
 
     def _chosen_mode(self, manifest: Manifest) -> Mode:
@@ -148,42 +149,17 @@ class Stack(OfProject):
             manifest = with_service(manifest, name)
         return told_manager(self.project, manifest, document, self._chosen_mode(manifest))
 
-    def _running(self) -> ServiceManager:
-        """The manager of the lock's services; where the lock has errors, of those that run by what is known without it.
+    def _running(self, name: str | None = None, *, may_be_none: bool = False) -> ServiceManager:
+        """The manager of the services as `_manager` has it; where the lock can't be used, of those that were found without it.
 
         Raises:
-            DiagnosticsError: The lock has errors, and nothing was ever started.
+            PulpoError: The lock can't be used and nothing was ever started, unless there `may_be_none`.
         """
-        from pulpo.cli.single import told_manager
-        from pulpo.errors import DiagnosticsError
+        from pulpo.cli.what_runs import what_runs
 
-        is_said = True
-        try:
-            manifest, document = self._lock()
-            mode = self._chosen_mode(manifest)
-        except DiagnosticsError as error:
-            from pulpo.apply.services.found import project_of
-
-            manifest, document, is_said = project_of(self.project)
-            mode, problem = self._chosen_mode(manifest), error
-        else:
-            try:
-                return told_manager(self.project, manifest, document, mode)
-            except DiagnosticsError as error:
-                problem = error
-        from pulpo.apply.services.found import FoundServices
-
-        found = FoundServices(self.project, manifest, document, mode=mode)
-        if not found.topology.services:
-            raise problem
-        self.on_warning(f"the lock has errors (`pulpo check`): {_where_found(mode, is_said=is_said)}")
-        return found
-
-
-def _where_found(mode: Mode, *, is_said: bool) -> str:
-    if mode == "local":
-        containers = "" if is_said else "; --mode docker finds containers"
-        return f"services are found by what is remembered of their processes{containers}"
-    if is_said:
-        return "services are found by the labels of their containers"
-    return "services are found by their containers' labels on this machine's engine; whether it names another can't be read"
+        found = what_runs(self.project, self._lock, self._chosen_mode, name)
+        if found.problem is not None:
+            if not (may_be_none or found.manager.topology.services):
+                raise found.problem
+            self.on_warning(found.warning)
+        return found.manager

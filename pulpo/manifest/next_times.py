@@ -6,11 +6,14 @@ one that it shows twice in autumn counts once, as the first of them.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import warnings
 import zoneinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pulpo.manifest.recurrence import TooFarError, dates, from_near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +24,24 @@ if TYPE_CHECKING:
 _ANCHOR = dt.datetime(2020, 1, 1)  # noqa: DTZ001 - the schedule's time zone is put in later
 #: Dates that are tried: where none of them is meant, there is no next time to tell.
 _TRIED = 20_000
-#: Seconds of dateutil's frequencies from DAILY on.
-_SECONDS = {3: 86400, 4: 3600, 5: 60, 6: 1}
 #: Beyond the times that are asked for: where clocks change, what comes first is not always what is found first.
 _SPARE = 5
 
 
-def next_times(schedule: ScheduleSpec, after: dt.datetime, count: int = 5) -> tuple[dt.datetime, ...]:
+def next_times(
+    schedule: ScheduleSpec, after: dt.datetime, count: int = 5, *, anchor: dt.datetime | None = None
+) -> tuple[dt.datetime, ...]:
     """The next times after an aware one, sorted, in the schedule's time zone; at most `count`.
 
-    None of a schedule that is paused, and none of one with an interval: it counts from when it was deployed, which Prefect alone
-    knows. The schedule has to be one without problems (`pulpo.manifest.schedules`).
+    None of a schedule that is paused, and none of one with an interval unless there is an `anchor`, the aware time that it counts
+    from: it is when the schedule was deployed, which Prefect alone knows. The schedule has to be one without problems
+    (`pulpo.manifest.schedules`).
     """
-    if schedule.paused or schedule.interval is not None:
+    if schedule.paused:
         return ()
     zone = zoneinfo.ZoneInfo(schedule.timezone or "UTC")
+    if schedule.interval is not None:
+        return () if anchor is None else tuple(_of_interval(schedule.interval, anchor, after.astimezone(zone), count))
     wall = after.astimezone(zone).replace(tzinfo=None)
     dates = _of_cron(schedule.cron, wall) if schedule.cron is not None else _of_rule(schedule.rrule or "", wall)
     found: dict[dt.datetime, None] = {}
@@ -54,6 +60,33 @@ def _on_the_wall(date: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
     return date.replace(tzinfo=zone, fold=1).astimezone(dt.UTC) if is_left_out else time
 
 
+def _of_interval(seconds: float, anchor: dt.datetime, after: dt.datetime, count: int) -> Iterator[dt.datetime]:
+    """The times of an interval as Prefect has it: its whole days are days of the calendar, the rest is hours that pass."""
+    zone, interval = after.tzinfo, dt.timedelta(seconds=seconds)
+    steps = int((after - anchor) / interval)
+    # Near it first: where clocks have changed since the anchor, the days are not where the hours are.
+    time = (anchor + interval * steps).astimezone(zone)
+    found = 0
+    while found < count:
+        if time > after:
+            found += 1
+            yield time
+        try:
+            time = _later(time, interval)
+        except OverflowError:  # of no calendar
+            return
+
+
+def _later(time: dt.datetime, interval: dt.timedelta) -> dt.datetime:
+    if not interval.days:
+        return (time.astimezone(dt.UTC) + interval).astimezone(time.tzinfo)
+    wall = time.replace(tzinfo=None) + interval
+    before = wall.replace(tzinfo=time.tzinfo, fold=0)
+    is_left_out = before.astimezone(dt.UTC).astimezone(time.tzinfo).replace(tzinfo=None) != wall
+    # What clocks leave out comes when they have changed, and so does what they show twice.
+    return (before if is_left_out else wall.replace(tzinfo=time.tzinfo, fold=1)).astimezone(dt.UTC).astimezone(time.tzinfo)
+
+
 def _of_cron(text: str, wall: dt.datetime) -> Iterator[dt.datetime]:
     from croniter import CroniterBadDateError, croniter
 
@@ -69,18 +102,8 @@ def _of_cron(text: str, wall: dt.datetime) -> Iterator[dt.datetime]:
 def _of_rule(text: str, wall: dt.datetime) -> Iterator[dt.datetime]:
     from dateutil.rrule import rrulestr
 
+    begin = wall - dt.timedelta(hours=1)
     with warnings.catch_warnings(action="ignore"):
-        rule = _near(rrulestr(text, dtstart=_ANCHOR, ignoretz=True), wall - dt.timedelta(hours=1))
-        yield from itertools.islice(rule, _TRIED)
-
-
-def _near(rule: Any, wall: dt.datetime) -> Any:
-    """The same rule counted from shortly before a time: dateutil would go through years of seconds one by one.
-
-    Rules of weeks, months and years, those that count their occurrences, and sets of rules stay as they are.
-    """
-    step = _SECONDS.get(getattr(rule, "_freq", -1), 0) * getattr(rule, "_interval", 0)
-    if not step or rule._count is not None:  # noqa: SLF001 - dateutil says it nowhere else
-        return rule
-    steps = max(0, int((wall - rule._dtstart).total_seconds() // step))  # noqa: SLF001
-    return rule.replace(dtstart=rule._dtstart + dt.timedelta(seconds=steps * step))  # noqa: SLF001
+        rule = from_near(rrulestr(text, dtstart=_ANCHOR, ignoretz=True), begin)
+        with contextlib.suppress(TooFarError):
+            yield from itertools.dropwhile(begin.__gt__, itertools.islice(dates(rule), _TRIED))

@@ -14,6 +14,7 @@ import zoneinfo
 from typing import TYPE_CHECKING
 
 from pulpo.diagnostics import Diagnostic
+from pulpo.manifest.recurrence import never_comes
 from pulpo.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _RANDOM, _NEAREST_WEEKDAY = ("r", "h"), re.compile(r"(?:^|,)(?:w\d+|\d+w)(?:,|$)
 _INTERVAL = re.compile(r"INTERVAL=\s*([-+]?\d+)", re.IGNORECASE)
 #: Names that zoneinfo knows and that are no place's: what they mean differs from machine to machine.
 _NO_ZONES = frozenset(("localtime", "Factory"))
+_NEVER = "no day is ever like this"
+_COUNTED_HINT = "it counts from DTSTART, which is 2020-01-01 where the rule says none: a Wednesday"
 _CRON_HINT = 'it has five fields, minute, hour, day of the month, month, day of the week: "0 6 * * *" is each day at six'
 
 
@@ -38,7 +41,7 @@ def schedule_problems(schedule: ScheduleSpec, path: Path) -> Iterator[Diagnostic
     if schedule.cron is not None and (problem := cron_problem(schedule.cron)):
         yield Diagnostic("PLP218", f"{problem}: {_shown(schedule.cron)}", (*path, "cron"), hint=_CRON_HINT)
     if schedule.rrule is not None and (problem := rrule_problem(schedule.rrule)):
-        hint = "such as FREQ=WEEKLY;BYDAY=MO,WE;BYHOUR=6, see RFC 5545"
+        hint = _COUNTED_HINT if problem == _NEVER else "such as FREQ=WEEKLY;BYDAY=MO,WE;BYHOUR=6, see RFC 5545"
         yield Diagnostic("PLP218", f"{problem}: {_shown(schedule.rrule)}", (*path, "rrule"), hint=hint)
     if schedule.timezone is not None and schedule.timezone not in _zones():
         message = f"there is no such time zone: {_shown(schedule.timezone)}"
@@ -55,14 +58,17 @@ def cron_problem(text: str) -> str | None:
     try:
         croniter(text, _ANCHOR).get_next()
     except CroniterBadDateError:
-        return "no day is ever like this"
+        return _NEVER
     except (CroniterError, ValueError, OverflowError):
         return "this is no cron expression"
     return None
 
 
 def rrule_problem(text: str) -> str | None:
-    """What is wrong with a recurrence rule, or None: Prefect has to take it and to make dates of it."""
+    """What is wrong with a recurrence rule, or None: Prefect has to take it, and a date has to come that it means.
+
+    One that is over by now is not wrong: what is, does not depend on the day.
+    """
     from dateutil.rrule import rrulestr
 
     if len(text) > _LONGEST_RULE:
@@ -71,7 +77,9 @@ def rrule_problem(text: str) -> str | None:
         return "INTERVAL is at least 1 in a recurrence rule"
     try:
         with warnings.catch_warnings(action="ignore"):
-            rrulestr(text, dtstart=_ANCHOR)
+            rule = rrulestr(text, dtstart=_ANCHOR)
+            if never_comes(rule):
+                return _NEVER
     except (ValueError, TypeError, OverflowError, AttributeError, LookupError) as error:
         reason = str(error) if type(error) is ValueError and "unpack" not in str(error) else ""
         return f"this is no recurrence rule ({reason})" if reason else "this is no recurrence rule"

@@ -17,6 +17,7 @@ from typing import IO, Final
 
 from pulpo.errors import PulpoError, UsageError
 from pulpo.services import logs
+from pulpo.services.log_pages import log_page
 from pulpo.services.logs import LogLine
 from pulpo.services.ports import PortTakenError, holder, is_free, until_free
 from pulpo.services.spec import Address, LocalService
@@ -166,6 +167,11 @@ class LocalServices:
         """The lines of a service's log, and then each new one; never ends."""
         return logs.follow(self.log_path(name), tail=tail, since=since)
 
+    def last_lines(self, state: ServiceState) -> list[LogLine]:
+        """The last lines of a service's log since it was started; only the log's end is read, however long it is."""
+        since = dt.datetime.fromtimestamp(state.started or 0, dt.UTC) - dt.timedelta(milliseconds=1)
+        return [line for line in log_page(self.log_path(state.name), limit=_LAST_LINES).lines if line.time >= since]
+
     def _files(self, name: str) -> ServiceFiles:
         return ServiceFiles(self._directory / "services", self._directory / "logs", name)
 
@@ -193,7 +199,9 @@ class LocalServices:
             )  # fmt: skip
         if done.returncode not in (0, TAKEN):
             state = ServiceState(files.name, Status.FAILED, mark, started=began, exit_code=done.returncode)
-            raise ServiceError(f"{files.name} can't be kept: its shim ended with {done.returncode}", state, self._last(state))
+            raise ServiceError(
+                f"{files.name} can't be kept: its shim ended with {done.returncode}", state, self.last_lines(state)
+            )
 
     def _until_ready(
         self, files: ServiceFiles, service: LocalService, state: ServiceState, interrupted: Callable[[], bool]
@@ -209,16 +217,12 @@ class LocalServices:
             if now.status is Status.RUNNING or (now.status is Status.EXITED and service.probe is None):
                 return now
             if now.status is Status.UNREADY or time.monotonic() > deadline:
-                raise ServiceError(f"{files.name} is not ready after {service.ready_timeout:g} s", now, self._last(now))
+                raise ServiceError(f"{files.name} is not ready after {service.ready_timeout:g} s", now, self.last_lines(now))
             if now.status in (Status.STOPPED, Status.STOPPING):
                 raise ServiceError(f"{files.name} was stopped while it started", now, [])
             if now.status.over:
-                raise ServiceError(_ended(now), now, self._last(now))
+                raise ServiceError(_ended(now), now, self.last_lines(now))
             time.sleep(_EVERY)
-
-    def _last(self, state: ServiceState) -> list[LogLine]:
-        since = dt.datetime.fromtimestamp(state.started or 0, dt.UTC) - dt.timedelta(milliseconds=1)
-        return self.logs(state.name, tail=_LAST_LINES, since=since)
 
     def _sweep(self, files: ServiceFiles) -> bool:
         """End what a shim that was killed left behind; True if there was something."""

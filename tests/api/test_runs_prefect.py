@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import socket
@@ -88,3 +89,23 @@ def test_lines_are_kept_on_prefect_as_inline(tmp_path, prefect):
         assert shell.run("pipeline", "--only", "fetch", "--only", "clean", "--engine", engine)["state"] == "completed"
         lines = shell("runs", "logs")[0].splitlines()
         assert [line.split(" ", 2)[2] for line in lines] == ["info     fetch  fetching 3", "warning  clean  cleaning 3"]
+
+
+async def test_the_next_times_of_an_interval_count_from_when_it_was_deployed(tmp_path, prefect):
+    cli, shell = make_project(tmp_path), Shell(tmp_path, prefect)
+    text = cli.project.lock_path.read_text()
+    cli.project.lock_path.write_text(f"{text}flows:\n  fetch: {{schedule: {{interval: 5400}}}}\n")
+    shell("prefect", "deploy")
+    named = {"flows": {"name": {"any_": ["fetch"]}}, "deployments": {"name": {"any_": [cli.manifest().project.name]}}}
+    with api_process(cli, prefect) as (_, url):
+        async with httpx.AsyncClient(timeout=60) as client:
+            (deployment,) = (await client.post(f"{prefect['PREFECT_API_URL']}/deployments/filter", json=named)).json()
+            answer = await client.get(f"{url}/flows/fetch")
+            assert answer.status_code == 200, answer.text
+            times = [dt.datetime.fromisoformat(at) for at in answer.json()["next"]]
+            listed = {flow["name"]: flow["next"] for flow in (await client.get(f"{url}/flows")).json()["items"]}
+    anchor = dt.datetime.fromisoformat(deployment["schedules"][0]["schedule"]["anchor_date"])
+    assert len(times) == 5
+    assert all((time - anchor) % dt.timedelta(seconds=5400) == dt.timedelta(0) for time in times)
+    assert [dt.datetime.fromisoformat(at) for at in listed.pop("fetch")] == times
+    assert not any(listed.values())

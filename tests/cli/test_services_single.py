@@ -12,7 +12,7 @@ from pulpo.api.settings import read_settings
 from pulpo.cli.app import CLI
 from pulpo.errors import UsageError
 from pulpo.services.state import Status
-from tests.cli.toys import Toys
+from tests.cli.toys import BROKEN, Toys
 
 PREFECT = """
   prefect: {command: [python, server.py], ports: ["PORT"], probe: {http: /api/health}}
@@ -91,6 +91,33 @@ def test_a_service_that_is_disabled_is_not_started(toys):
     for command in ("start", "stop", "logs"):
         done = toys("api", command, code=2)
         assert "error: the service is not part of the project: api\n  hint: take out services.api.enabled: false" in done.err
+
+
+@pytest.mark.parametrize("how", ["unknown key", "wrong setting", "no YAML", "no file"])
+def test_what_runs_is_stopped_and_read_alone_whatever_the_lock_is(toys, how):
+    (toys.directory / "pyproject.toml").write_text("[tool.pulpo]\nname = 'toys'\n")
+    toys.lock(PREFECT)
+    toys("prefect", "start")
+    lock = toys.directory / "pulpo.lock.yaml"
+    if how == "no file":
+        lock.unlink()
+    else:
+        lock.write_text(BROKEN[how](lock.read_text()))
+    read = toys("prefect", "logs")
+    assert (read.out, read.err.count("\n")) == ("at your service \n", 1)
+    assert "services are found by what is remembered of their processes" in read.err
+    assert toys("api", "logs").err.endswith("nothing has been said\n")
+    assert toys("ui", "stop").err.endswith("the UI is not running\n")
+    assert toys("prefect", "start", code=None).code != 0
+    assert toys.services.state("prefect").status is Status.RUNNING
+    assert toys("prefect", "stop").err.endswith("Prefect's server is stopped\n")
+    assert toys.services.state("prefect").status is Status.STOPPED
+
+
+def test_a_lock_with_errors_is_told_where_nothing_was_ever_started(toys):
+    toys.lock(BROKEN["broken rule"](PREFECT))
+    for command in ("stop", "logs"):
+        assert "error PLP225" in toys("prefect", command, code=1).err
 
 
 def test_what_keeps_the_api_from_starting_is_told_at_once(toys):

@@ -12,7 +12,7 @@ import pytest
 
 from pulpo.services.state import Status
 from tests.cli.terminal import plain
-from tests.cli.toys import Toys
+from tests.cli.toys import BROKEN, Toys
 from tests.services.conftest import until
 
 MODE = "mode: local (default)\n"
@@ -317,12 +317,7 @@ def test_an_up_that_changes_nothing_imports_nothing_heavy(toys):
     assert (done.stdout, done.stderr) == ("[]\n", f"{MODE}everything is up already\n")
 
 
-BROKEN = {
-    "unknown key": lambda text: text.replace("services:", "sevrices:"),
-    "broken rule": lambda text: text + '  api: {ports: ["0.0.0.0:8000"]}\n',
-    "unset variable": lambda text: text + '  more: {command: [python, server.py], ports: ["${NOT_SET}"]}\n',
-    "no YAML": lambda text: text + "  : {",
-}
+WHY = {"wrong setting": "PULPO_API_PORT: a port is a number from 1 to 65535, or auto: soon;"}
 
 
 @pytest.mark.parametrize("how", [*BROKEN, "no file"])
@@ -336,18 +331,29 @@ def test_what_runs_is_seen_and_taken_down_whatever_the_lock_is(toys, how):
     else:
         lock.write_text(BROKEN[how](lock.read_text()))
     found = toys("status")
-    assert found.err.startswith(
-        f"{MODE}warning: the lock has errors (`pulpo check`): services are found by what is remembered of"
-    )
+    assert found.err.startswith(f"{MODE}warning: {WHY.get(how, 'the lock has errors (`pulpo check`):')}")
+    assert " services are found by what is remembered of their processes" in found.err
     assert [line.split()[:2] for line in found.out.splitlines()[1:]] == [["shop", "running"], ["web", "running"]]
     assert "differs" not in found.out
     assert toys("logs", "shop", "--tail", "1").out == "at your service twice\n"
     assert toys("status", "shpo", code=2).err.endswith("error: there is no such service: shpo\n  hint: did you mean 'shop'?\n")
     toys("down", "shop")
     assert [toys.services.state(name).status for name in ("shop", "web")] == [Status.STOPPED, Status.RUNNING]
-    assert toys("up", code=1).out == ""
+    assert toys("up", code=None).code != 0
+    refused = toys("clean", code=2).err
+    assert ("services run: web" in refused, " services are found by" in refused) == (True, how != "no file")
     toys("down")
     assert toys.services.state("web").status is Status.STOPPED
+    assert "run_cache is clean" in toys("clean").err
+    assert toys.services.names() == []
+
+
+def test_what_was_generated_is_removed_whatever_the_lock_is(toys):
+    toys.lock(TWO)
+    toys("compile")
+    (toys.directory / "pulpo.lock.yaml").write_text("version: [")
+    assert re.search(r"^warning: the lock has errors .*\n(  \S+\n)+run_cache is clean$", toys("clean").err, re.MULTILINE)
+    assert not (toys.directory / "run_cache").exists()
 
 
 def test_a_service_that_failed_is_seen_whatever_the_lock_is(toys):

@@ -15,6 +15,7 @@ from pulpo.services.local import LocalServices
 from tests.cli.conftest import Shell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: Answers every request with 200, on $PORT or the port that Prefect's server is given, when the file `go` is there.
@@ -37,6 +38,15 @@ print("at your service", os.environ.get("SAID", ""), flush=True)
 port = os.environ.get("PORT") or os.environ["PREFECT_SERVER_API_PORT"]
 http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 """
+
+#: What can be wrong with a lock whose services run: it becomes another text.
+BROKEN: dict[str, Callable[[str], str]] = {
+    "unknown key": lambda text: text.replace("services:", "sevrices:"),
+    "broken rule": lambda text: text + '  api: {ports: ["0.0.0.0:8000"]}\n',
+    "unset variable": lambda text: text + '  more: {command: [python, server.py], ports: ["${NOT_SET}"]}\n',
+    "wrong setting": lambda text: text + "  api: {environment: {PULPO_API_PORT: soon}}\n",
+    "no YAML": lambda text: text + "  : {",
+}
 
 
 class Toys(Shell):

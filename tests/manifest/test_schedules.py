@@ -334,3 +334,36 @@ def test_what_reads_schedules_is_imported_only_where_there_is_one(tmp_path):
     command = [sys.executable, "-c", script, "--project", str(tmp_path), "check", "--no-code"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "set()", answer.stdout + answer.stderr
+
+
+NEVER = (
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=MONTHLY;BYMONTH=4;BYMONTHDAY=31", "FREQ=WEEKLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=DAILY;INTERVAL=7;BYDAY=MO", "FREQ=YEARLY;BYDAY=60MO", "FREQ=MONTHLY;BYMONTHDAY=1;BYSETPOS=5", "FREQ=DAILY;COUNT=0",
+    "FREQ=DAILY;UNTIL=20190101T000000", "FREQ=MINUTELY;INTERVAL=120;BYHOUR=1",
+    "DTSTART:20210101T000000\nRRULE:FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29",
+    "RRULE:FREQ=DAILY;COUNT=1\nEXDATE:20200101T000000",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NEVER)
+def test_a_rule_whose_day_never_comes_is_refused(text):
+    problem = problems_of({"rrule": text})[0]
+    assert (problem[0], problem[2].partition(":")[0]) == ("PLP218", "no day is ever like this")
+
+
+COMES = (
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", "FREQ=DAILY;INTERVAL=7;BYDAY=WE", "FREQ=YEARLY;BYWEEKNO=53;BYDAY=MO",
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=TU", "FREQ=YEARLY;BYEASTER=34", "FREQ=YEARLY;BYDAY=53SU",
+    "DTSTART:20200101T110000\nRRULE:FREQ=HOURLY;UNTIL=20200101T120000", "FREQ=SECONDLY;BYMONTH=12;BYMONTHDAY=31;BYHOUR=23",
+    "RRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY;INTERVAL=2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", COMES)
+def test_a_rule_whose_day_comes_rarely_is_fine(text):
+    assert rrule_problem(text) is None
+
+
+def test_a_rule_that_is_over_by_now_is_fine_whatever_the_day_is():
+    assert rrule_problem("FREQ=DAILY;UNTIL=20200103T000000") is None

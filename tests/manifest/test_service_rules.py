@@ -50,7 +50,11 @@ def problems(services, **project) -> list[tuple[str, str]]:
         ({"api": {"ports": ["0.0.0.0:8000:8000"]}}, "PLP229", "services.api.ports[0]"),
         ({"api": {"ports": ["0.0.0.0:8000:8000"], "environment": {"PULPO_API_TOKEN": ""}}}, "PLP229", "services.api.ports[0]"),
         ({"ui": {"ports": ["0.0.0.0:3000:3000"]}, "api": {}}, "PLP229", "services.ui.ports[0]"),
-        ({"ui": {"ports": ["0.0.0.0:3000:3000"]}, "api": {"environment": {"PULPO_API_TOKEN": "${T:-}"}}}, "PLP229", "services.ui.ports[0]"),
+        (
+            {"ui": {"ports": ["0.0.0.0:3000:3000"]}, "api": {"environment": {"PULPO_API_TOKEN": "${T:-}"}}},
+            "PLP229",
+            "services.ui.ports[0]",
+        ),
         ({"my web": WEB}, "PLP230", "services.my web"),
         ({"web.2": WEB}, "PLP230", "services.web.2"),
         ({"web": {**WEB, "volumes": ["data"]}}, "PLP230", "services.web.volumes[0]"),

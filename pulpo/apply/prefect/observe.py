@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from pulpo.apply.prefect.state import LiveDeployment, LiveSchedule, Observed
@@ -47,6 +48,27 @@ async def observe(api: Api, desired: Sequence[Deployment], *, project: str) -> O
         {pool["name"]: pool["type"] for pool in pools},
         flows,
     )
+
+
+async def anchors(api: Api, deployments: Collection[str]) -> dict[str, dt.datetime]:
+    """What the intervals of deployments count from, by the deployments' full names; without those that have none.
+
+    Raises:
+        ApplyError: As for `observe`.
+    """
+    names = [name.partition("/")[::2] for name in deployments]
+    flows = await _flows(api, "name", {flow for flow, _ in names})
+    where = {
+        "deployments": {"name": {"any_": sorted({own for _, own in names})}},
+        "flows": {"id": {"any_": sorted(flows.values())}},
+    }
+    flow_names = {flow_id: name for name, flow_id in flows.items()}
+    return {
+        f"{flow_names[found['flow_id']]}/{found['name']}": dt.datetime.fromisoformat(schedule["schedule"]["anchor_date"])
+        for found in await _all_pages(api, "/deployments/paginate", where)
+        for schedule in found["schedules"]
+        if schedule["schedule"].get("anchor_date")
+    }
 
 
 async def _deployments(api: Api, project: str, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pulpo.services.local import LocalServices
     from pulpo.services.state import ServiceState
 
-_LAST_LINES: Final = 20
 #: From what needs a look the most to what needs none.
 _URGENT: Final = (
     State.FAILED, State.UNREADY, State.RESTARTING, State.STARTING, State.STOPPING, State.ABSENT, State.STOPPED, State.EXITED,
@@ -38,7 +37,7 @@ def status_of(state: ServiceState, services: LocalServices) -> ServiceStatus:
         restarts=state.restarts,
         exit_code=state.exit_code,
         error=_error(state),
-        lines=_last_lines(state, services) if now in (State.FAILED, State.UNREADY) else (),
+        lines=tuple(line.text for line in services.last_lines(state)) if now in (State.FAILED, State.UNREADY) else (),
     )
 
 
@@ -63,8 +62,3 @@ def _error(state: ServiceState) -> str | None:
         case Status.UNREADY:
             return "it runs, and was not ready in time"
     return None
-
-
-def _last_lines(state: ServiceState, services: LocalServices) -> tuple[str, ...]:
-    since = dt.datetime.fromtimestamp(state.started or 0, dt.UTC) - dt.timedelta(milliseconds=1)
-    return tuple(line.text for line in services.logs(state.name, tail=_LAST_LINES, since=since))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import signal
 import socket
 import sys
 import time
+import tracemalloc
 import urllib.request
 
 import psutil
 import pytest
 
+from pulpo.apply.services.observed import status_of
 from pulpo.apply.services.status import ServiceError, State
 from pulpo.errors import DiagnosticsError, UsageError
+from pulpo.services.local import LocalServices
 from pulpo.services.ports import PortTakenError, is_free
 from pulpo.services.spec import Address
+from pulpo.services.state import ServiceState, Status
 from tests.apply.services.local_stack import Stack, command, free_port, has_ended, until
 
 
@@ -322,3 +327,23 @@ def test_embedded_and_elsewhere_are_told_and_an_unknown_name_is_refused(stack):
     with pytest.raises(UsageError, match="there is no such service: quite") as caught:
         toys.up("quite")
     assert "quiet" in caught.value.hint
+
+
+def test_of_a_long_log_only_the_end_is_read_to_tell_how_a_failed_service_is(tmp_path):
+    services = LocalServices(tmp_path)
+    path = services.log_path("web")
+    path.parent.mkdir(parents=True)
+    line = "2026-01-01T00:00:0{}.000Z line {} " + "of many, which a service says while it works " * 2 + "\n"
+    with path.open("w") as log:
+        log.writelines(line.format(1, number) for number in range(170_000))
+        log.writelines(line.format(2, number) for number in range(170_000, 170_005))
+    assert path.stat().st_size > 20_000_000
+    started = [dt.datetime(2026, 1, 1, 0, 0, second, tzinfo=dt.UTC).timestamp() for second in (0, 2)]
+    tracemalloc.start()
+    try:
+        found = [status_of(ServiceState("web", Status.FAILED, started=at), services) for at in started]
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert [line.split()[1] for line in found[0].lines] == [str(n) for n in range(169_985, 170_005)]
+    assert [line.split()[1] for line in found[1].lines] == [str(n) for n in range(170_000, 170_005)]
