@@ -8,7 +8,7 @@ NODE := tests/node/node_modules/.package-lock.json
 REFERENCE := PYTHONUTF8=1 $(BIN)/python -c "import sys; from pulpo.codes.pages import reference; sys.stdout.write(reference())"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports schema pages docs codes reference golden pictures bench spell vendor build clean
+.PHONY: help demo test check format lint types imports schema pages docs codes reference licences golden pictures bench spell vendor build clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ codes: $(READY) ## write docs/diagnostics.md from the pages in pulpo/codes
 reference: $(READY) ## write docs/reference from the code
 	$(BIN)/python -m tests.docs.reference
 
+licences: $(READY) ## write docs/licences.md from the metadata of packages; asks the package index
+	$(BIN)/python -m tests.docs.licences
+
 golden: $(READY) ## write the golden files anew; read the diff
 	$(BIN)/pytest -q tests --update-golden -m golden
 
@@ -76,9 +79,10 @@ spell: $(READY) ## spelling
 vendor: $(READY) ## get what the UI has of others anew, and check it
 	$(BIN)/python -m tests.ui.vendor
 
-build: $(READY) ## the wheel, in dist/
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+build: $(READY) ## the sdist, and the wheel that is made from it, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
 
 clean: ## remove what was made
-	rm -rf $(VENV) tests/node/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/.kedro
+	rm -rf $(VENV) tests/node/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/.peers
 	find . -name __pycache__ -prune -exec rm -rf {} +
