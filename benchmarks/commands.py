@@ -2,7 +2,7 @@
 
     python benchmarks/commands.py
 
-Kedro is installed into benchmarks/.kedro the first time. All figures are medians of whole processes, run in turn.
+Kedro is installed into benchmarks/.peers the first time. All figures are medians of whole processes, run in turn.
 """
 
 from __future__ import annotations
@@ -10,26 +10,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import venv
 from functools import partial
 from pathlib import Path
 
+from environments import environment
 from measure import Command, interleaved, table
 from projects import change_settings, kedro_project, pulpo_project, shared_models_project
 
 BIN = Path(sys.executable).parent
 PULPO = str(BIN / "pulpo")
-KEDRO = Path(__file__).parent / ".kedro"
-
-
-def kedro() -> str:
-    """The `kedro` command of an environment of its own."""
-    command = KEDRO / "bin" / "kedro"
-    if not command.exists():
-        print("installing Kedro into", KEDRO, file=sys.stderr)
-        venv.create(KEDRO, with_pip=True)
-        subprocess.run([KEDRO / "bin" / "pip", "install", "--quiet", "kedro==1.7.0"], check=True)
-    return str(command)
 
 
 def start(rounds: int) -> None:
@@ -46,7 +35,7 @@ def beside_kedro(directory: Path, rounds: int) -> None:
     ours, theirs = pulpo_project(directory / "pulpo200", 200), kedro_project(directory / "kedro200", 200)
     subprocess.run([PULPO, "-q", "lock"], cwd=ours, check=True)
     commands = {
-        "kedro registry list (200)": Command([kedro(), "registry", "list"], theirs),
+        "kedro registry list (200)": Command([str(environment("kedro") / "kedro"), "registry", "list"], theirs),
         "pulpo check (200, with code)": Command([PULPO, "-q", "check"], ours),
         "pulpo check --no-code (200)": Command([PULPO, "-q", "check", "--no-code"], ours),
     }

@@ -90,6 +90,9 @@ def kedro_project(root: Path, n: int) -> Path:
         '[project]\nname = "shop"\nversion = "0.1"\n[tool.kedro]\npackage_name = "shop"\nproject_name = "shop"\n'
         'kedro_init_version = "1.7.0"\nsource_dir = "src"\n'
     )
+    (root / "conf" / "base" / "catalog.yml").write_text("{}\n")
+    (root / "conf" / "base" / "parameters.yml").write_text("limit: 10\n")
+    (root / "conf" / "logging.yml").write_text("version: 1\ndisable_existing_loggers: false\nroot: {level: WARNING}\n")
     (package / "__init__.py").write_text('__version__ = "0.1"\n')
     (package / "settings.py").write_text("")
     nodes = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import os
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 GOLDEN = Path(__file__).parent / "golden"
+_PACKAGE = Path(__file__).parents[1] / "pulpo"
 _DATABASES = itertools.count()
 
 # How long an example takes says how busy the machine is.
@@ -104,6 +106,12 @@ async def database(mongo_url: str) -> AsyncIterator[str]:
     yield name
     async with MongoStore(mongo_url, database=name, driver="pymongo") as store:
         await store.database.client.drop_database(name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once: tests start it in thousands of processes, which leave no bytecode behind where they are told so."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(_PACKAGE, quiet=2)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,23 +26,24 @@ from pulpo import CLI
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The database of a server of this version that has done nothing yet.
+#: The database of a server of this version that has done nothing yet; made once on a machine.
 _TEMPLATE = Path(tempfile.gettempdir()) / f"pulpo-tests-{os.getuid()}-prefect-{version('prefect')}.db"
 
 
 def migrate(home: Path) -> None:
-    """Puts a database into a new home that servers and runs need not migrate first, which takes them seconds; once it was made."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy(_TEMPLATE, home / "prefect.db")
-
-
-def _keep_migrated(home: Path) -> None:
-    """The database of a server that has just started, for `migrate`."""
+    """Puts a database into a new home that servers and runs need not migrate first, which takes them seconds."""
     if not _TEMPLATE.exists():
-        new = home / "template.db"
-        with contextlib.closing(sqlite3.connect(home / "prefect.db")) as db, contextlib.closing(sqlite3.connect(new)) as copy:
-            db.backup(copy)
-        shutil.move(new, _TEMPLATE)
+        _make_template()
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(_TEMPLATE, home / "prefect.db")
+
+
+def _make_template() -> None:
+    with tempfile.TemporaryDirectory(dir=_TEMPLATE.parent) as home:
+        upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        subprocess.run(upgrade, env={**environment, "PREFECT_HOME": home, "DO_NOT_TRACK": "1"}, check=True, capture_output=True)
+        (Path(home) / "prefect.db").replace(_TEMPLATE)
 
 
 @contextlib.contextmanager
@@ -77,7 +78,6 @@ def prefect_server(home: Path, *, services: bool = False) -> Iterator[dict[str, 
         server = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api/health", server, home / "server.log")
-        _keep_migrated(home)
         yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     finally:
         server.terminate()

@@ -17,6 +17,9 @@ import pytest
 from tests.cli.conftest import ROOT
 from tests.cli.toys import Toys
 
+#: One worker has the stack.
+pytestmark = pytest.mark.xdist_group("stack of toys")
+
 SERVICES = """services:
   db: {engine: embedded}
   prefect: {ports: [auto]}
@@ -27,8 +30,9 @@ FLOWS = """flows:
   scraping: {schedule: {cron: "0 6 * * *"}, parameters: {keywords: rust}}
 """
 NOTHING = "No changes: the world is as the manifest says\n"
-#: How often apply is killed.
+#: How often apply is killed: in each part of the time that it may take, once.
 KILLS = int(os.environ.get("PULPO_TEST_KILLS", "20"))
+TAKES = 0.2, 6
 
 
 class Stack(Toys):
@@ -146,7 +150,8 @@ def test_what_lies_in_a_stopped_server_is_shown_before_it_is_changed(stack):
 def test_killed_at_any_moment_it_is_finished_by_the_next(stack):
     chance = random.Random(7)
     theirs = foreign(stack)
-    for said in range(KILLS):
+    parts = chance.sample(range(KILLS), KILLS)
+    for said, part in enumerate(parts):
         stack.path.write_text(stack.text)
         stack.edit("SAID: twice", f"SAID: s{said}")
         stack.edit("keywords: rust", f"keywords: k{said}")
@@ -155,7 +160,7 @@ def test_killed_at_any_moment_it_is_finished_by_the_next(stack):
         if chance.random() < 0.5:
             stack.edit("  shop: ", "  store: ")
         process = stack.begin("apply", "--yes")
-        time.sleep(chance.uniform(0.2, 6))
+        time.sleep(TAKES[0] + (TAKES[1] - TAKES[0]) * (part + chance.random()) / KILLS)
         process.kill()
         process.communicate()
         stack("apply", "--yes")

@@ -46,6 +46,8 @@ def project(docker_engine, tmp_path_factory) -> Iterator[Path]:  # noqa: F811 - 
     shutil.copytree(ROOT / "examples" / "jobs", root, ignore=shutil.ignore_patterns("run_cache"))
     data = load(root / "pulpo.lock.yaml")[0].data()
     data["project"]["docker"] = {"base_image": "${BASE_IMAGE:-" + BASE + "}", "image": IMAGE}
+    # MongoDB, as the stacks of containers have it: what pip installs is a layer of theirs then.
+    data["services"]["db"] = {"engine": "mongodb"}
     data["services"]["api"] = {"environment": {"PULPO_API_TOKEN": "${API_TOKEN}"}}
     manifest = Manifest.model_validate(data)
     cache = root / "run_cache"

@@ -6,7 +6,6 @@ import functools
 import http.server
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +14,10 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.docs.blocks import DOCS
-from tests.ui.browser import ARGUMENTS
+from tests.ui.browser import ARGUMENTS, chromium
+
+#: One worker builds the site.
+pytestmark = pytest.mark.xdist_group("site")
 
 #: What a browser fetches by itself, as opposed to links that somebody follows.
 _FETCHED = re.compile(
@@ -75,7 +77,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def test_a_reader_searches_and_the_browser_asks_nobody_else(address):
     asked = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/index.html")

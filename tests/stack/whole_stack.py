@@ -23,6 +23,7 @@ from pulpo.services.spec import Address
 from tests.apply.services.local_stack import Stack
 from tests.docker_engine import MONGO_IMAGE, PYTHON_IMAGE, docker
 from tests.mongo_server import _binary
+from tests.prefect_server import migrate
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "jobs"
 SERVICES = ("api", "db", "prefect", "ui", "worker")
@@ -125,6 +126,7 @@ class Processes(WholeStack):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._stack = Stack(directory)
+        migrate(directory / "run_cache" / "data" / "prefect")
         self._environment["PATH"] = f"{Path(_binary()).parent}{os.pathsep}{self._environment['PATH']}"
 
     def identities(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.api.running import serving
-from tests.ui.browser import ARGUMENTS, opened, showing
+from tests.ui.browser import ARGUMENTS, chromium, opened, showing
 from tests.ui.shop import make_shop
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -21,10 +21,8 @@ PULPO = str(Path(sys.executable).parent / "pulpo")
 
 @pytest.fixture(scope="module")  # no longer: while Playwright is there, its event loop is that of this thread
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "no chromium: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield browser
         browser.close()
 

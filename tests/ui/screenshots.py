@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.ui.browser import ARGUMENTS, opened
+from tests.ui.browser import ARGUMENTS, chromium, opened
 from tests.ui.conftest import PULPO, copied
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -33,7 +32,7 @@ def main() -> None:
         project = copied("jobs", Path(directory) / "jobs")
         with stack_of(project) as ui, sync_playwright() as playwright:
             run = json.loads(_pulpo(project, "runs", "list", "--format", "json"))[0]["id"]
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+            browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
             for theme in ("light", "dark"):
                 with opened(browser, dark=theme == "dark") as page:
                     for name, path in PICTURES.items():

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.apply.services.local_stack import Stack
 from tests.locks import with_services
+from tests.prefect_server import migrate
 from tests.ui.browser import accessible, opened
 from tests.ui.conftest import PULPO, copied
 
@@ -106,6 +107,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     free = "{ports: [auto]}"
     worker = '{environment: {PREFECT_WORKER_QUERY_SECONDS: "1"}}'
     with_services(project / "pulpo.lock.yaml", api=free, prefect=free, ui=free, worker=worker)
+    migrate(project / "run_cache" / "data" / "prefect")
     stack = Stack(project)
     try:
         _pulpo(project, "apply", "--yes")

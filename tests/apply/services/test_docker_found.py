@@ -59,3 +59,21 @@ def test_containers_are_seen_and_taken_down_whatever_the_lock_is(toy: DockerProj
     cli.down()
     assert left("ps", name) == left("network", name) == []
     assert files == {path: path.read_bytes() for path in files}
+
+
+def test_one_container_is_read_and_stopped_whatever_the_lock_is(tmp_path: Path):
+    project = DockerProject(tmp_path / "toy")
+    project.write({"back": talker(), "prefect": talker("hello")}, name="plaything")
+    lock, text = project.root / LOCK_NAME, (tmp_path / "toy" / LOCK_NAME).read_text()
+    project.up()
+    try:
+        lock.write_text(text.replace("services:", "sevrices:"))
+        cli, warnings = CLI(project.root, mode="docker"), []
+        cli.on_warning = warnings.append
+        assert [line.text for line in cli.prefect_logs()] == ["hello"]
+        assert (cli.prefect_stop(), cli.prefect_stop(), cli.ui_stop(), list(cli.api_logs())) == (True, False, False, [])
+        assert {service.name: str(service.state) for service in cli.status()}["back"] == "running"
+        assert all("found by the labels of their containers" in warning for warning in warnings)
+    finally:
+        lock.write_text(text)
+        project.down(volumes=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import time
@@ -14,7 +15,8 @@ from tests.apply.services.docker_project import COMMAND, DockerProject, talker
 from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
-ROUNDS = 20
+#: How often it is killed: in each part of the time that it takes, once.
+ROUNDS = int(os.environ.get("PULPO_TEST_KILLS", "20"))
 
 
 @pytest.fixture
@@ -31,9 +33,9 @@ def test_up_converges_after_being_killed_at_any_moment(toy: DockerProject):
     begin(toy, 1).wait()
     takes = (time.monotonic() - began) / 2
     containers = [f"{toy.name}-a-1", f"{toy.name}-b-1"]
-    for number in range(2, 2 + ROUNDS):
+    for number, part in enumerate(random.sample(range(ROUNDS), ROUNDS), 2):
         child = begin(toy, number)
-        time.sleep(random.uniform(0.3, takes))  # the moment, which is what is tested
+        time.sleep(0.3 + (takes - 0.3) * (part + random.random()) / ROUNDS)  # the moment, which is what is tested
         child.kill()
         child.wait()
         toy.up()
