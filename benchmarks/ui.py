@@ -8,7 +8,6 @@ medians, and beside them the API's `/graph` by itself, which a page waits for.
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.api.running import serving
 from tests.ui.big import big_project
-from tests.ui.browser import ARGUMENTS, opened, showing
+from tests.ui.browser import ARGUMENTS, chromium, opened, showing
 
 PULPO = str(Path(sys.executable).parent / "pulpo")
 #: Seconds that a graph of 300 operations may take.
@@ -42,9 +41,8 @@ def asked(api: str) -> float:
 
 
 def main(rounds: int) -> None:
-    chromium = shutil.which("chromium") or sys.exit("there is no chromium here")
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         with serving(big_project(Path(directory), PULPO, 300)) as api, showing(api) as ui:
             times: dict[str, list[float]] = {"/graph of the API": [], "as it opens": [], "all open": []}
             for _ in range(rounds):
