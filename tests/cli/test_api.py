@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -218,12 +219,17 @@ def test_starting_imports_nothing_of_what_it_starts(api):
     assert done.stdout.splitlines() == [f"http://127.0.0.1:{port()}", "[]"]
 
 
+def is_of(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return str(directory) in " ".join([process.cwd(), *process.cmdline()])
+    except psutil.Error:  # of another test, and gone meanwhile
+        return False
+
+
 def test_nothing_is_left_of_it(api):
     before = {process.pid for process in psutil.process_iter()}
     api("api", "start")
-    ours = {
-        p.pid for p in psutil.process_iter() if p.pid not in before and str(api.directory) in " ".join([p.cwd(), *p.cmdline()])
-    }
+    ours = {process.pid for process in psutil.process_iter() if process.pid not in before and is_of(process, api.directory)}
     assert len(ours) == 2
     api("api", "stop")
     assert not [pid for pid in ours if alive(pid)]
