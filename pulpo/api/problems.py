@@ -23,6 +23,11 @@ from pulpo.errors import DiagnosticsError, PulpoError, UsageError
 from pulpo.store.base import Conflict, NotFound, Stale, StoreError
 
 MEDIA_TYPE: Final = "application/problem+json"
+#: As RFC 9110 has them; Python does from 3.13 on.
+_TITLES: Final = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
 
 _LOG = logging.getLogger("pulpo.api")
 
@@ -93,7 +98,7 @@ def respond(request: Request, problem: Problem) -> Response:
     """The answer that a problem is."""
     content: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": _TITLES.get(HTTPStatus(problem.status), HTTPStatus(problem.status).phrase),
         "status": problem.status,
         "detail": problem.detail,
         "instance": request.url.path,

@@ -179,7 +179,7 @@ async def test_a_body_that_is_too_large_is_refused(app):
             yield b'"}'
 
         answer = await client.post("/echo", content=parts(), headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["title"]) == (413, "Request Entity Too Large")
+        assert (answer.status_code, answer.json()["title"]) == (413, "Content Too Large")
 
 
 async def test_an_answer_has_to_begin_in_time(app):
