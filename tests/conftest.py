@@ -114,6 +114,15 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(_PACKAGE, quiet=2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Containers come one at a time, and not beside browsers: Chromium fails what it loads, from anywhere, while interfaces of
+    the machine come and go (`ERR_NETWORK_CHANGED`), and no option keeps it from that.
+    """
+    for item in items:
+        if item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.xdist_group("network"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
 

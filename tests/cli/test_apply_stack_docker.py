@@ -17,7 +17,6 @@ from tests.stack.whole_stack import IMAGE, Containers
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.usefixtures("docker_engine"),
-    pytest.mark.xdist_group("stack of containers"),
 ]
 NOTHING = "No changes: the world is as the manifest says\n"
 OWN_IMAGE = f"{IMAGE}-applied"

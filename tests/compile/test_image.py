@@ -20,7 +20,7 @@ from tests.docker_engine import PYTHON_IMAGE as BASE
 from tests.docker_engine import docker_engine  # noqa: F401 - a fixture
 
 #: Of one name, which the layers' test gives to another image: all in one process.
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("image of jobs")]
+pytestmark = pytest.mark.docker
 ROOT = Path(__file__).parents[2]
 IMAGE = "pulpo-test/jobs-image"
 SECRET = "hush-hush-4711"

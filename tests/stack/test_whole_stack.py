@@ -13,7 +13,7 @@ from tests.stack.whole_stack import SERVICES, Containers, Processes, WholeStack,
 
 MODES = [
     pytest.param(Processes, id="local", marks=pytest.mark.xdist_group("stack of processes")),
-    pytest.param(Containers, id="docker", marks=[pytest.mark.docker, pytest.mark.xdist_group("stack of containers")]),
+    pytest.param(Containers, id="docker", marks=pytest.mark.docker),
 ]
 
 

@@ -49,8 +49,9 @@ class Complaints:
 
     def none(self, *, but: str = "\0") -> None:
         """Nothing was wrong; `but` is in complaints that are meant, such as of an answer that is a 422."""
-        assert [text for text in self.console if but not in text] == []
-        assert self.outside == []
+        said = [text for text in self.console if but not in text]
+        assert said == [], said
+        assert self.outside == [], self.outside
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def accessible(page: Page) -> None:
         for v in found
         if v["impact"] in ("serious", "critical")
     ]
-    assert serious == []
+    assert serious == [], serious
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pulpo.ui.app import create_app
 from pulpo.ui.settings import Settings
 from tests.ui.browser import accessible, opened
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 ADDRESSES = (
     "/", "/?run={run}", "/models", "/models/CleanedJobs", "/models/CleanedJobs?sort=-_updated", "/models/CleanedJobs/delete",
     "/models/CleanedJobs/import", "/models/CleanedJobs/records/new", "/models/CleanedJobs/records/{record}", "/operations",

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from tests.ui.browser import accessible, opened, showing
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 
 
 @contextlib.contextmanager

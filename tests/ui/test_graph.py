@@ -17,7 +17,7 @@ from tests.ui.big import big_project
 from tests.ui.browser import accessible, opened, showing
 from tests.ui.conftest import PULPO
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 
 ODD = """
 import asyncio

@@ -22,7 +22,7 @@ from tests.prefect_server import migrate
 from tests.ui.browser import accessible, opened
 from tests.ui.conftest import PULPO, copied
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 expect.set_options(timeout=15_000)
 #: Milliseconds that Prefect may take for a run, the API for a restart, and for looking at the whole world.
 SLOW = 90_000

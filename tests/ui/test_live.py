@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.ui.browser import opened, showing
 from tests.ui.servers import api_on, free_port
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 
 
 class Counted:

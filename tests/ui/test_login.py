@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.ui.browser import accessible, opened, showing
 from tests.ui.servers import api_on, free_port
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 #: All characters that a token may have and a cookie may not.
 TOKEN = 'l;e,t"m\\e=in%20'
 READ_TOKEN = "look-only"

@@ -15,7 +15,7 @@ from tests.cli.toys import Toys
 from tests.ui.browser import accessible, opened, showing
 from tests.ui.conftest import copied
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 #: Milliseconds that a plan may take on a machine with much else to do.
 PLAN = 45_000
 

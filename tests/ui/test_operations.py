@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from pulpo.ui.starting import schema_of
 from tests.ui.browser import accessible, opened
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 expect.set_options(timeout=15_000)
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.ui.browser import opened, showing
 from tests.ui.servers import api_on, free_port, nginx
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 TOKENS = {"PULPO_API_TOKEN": "letmein"}
 DOCUMENTED = "http://127.0.0.1:3000"
 

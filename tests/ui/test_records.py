@@ -31,7 +31,7 @@ from tests.api.shop import MODELS
 from tests.ui.browser import accessible, opened, showing
 from tests.ui.conftest import PULPO, copied
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 WIDE = {
     "schema": {"type": "object", "properties": {f"f{n:02}": {"type": "object" if n < 4 else "string"} for n in range(30)}},
     "key": ["f20"],

@@ -35,7 +35,7 @@ from tests.api.running import serving
 from tests.ui.browser import accessible, opened, showing
 from tests.ui.conftest import copied
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 expect.set_options(timeout=15_000)
 ZERO = dt.datetime(2026, 1, 31, 6, tzinfo=dt.UTC)
 

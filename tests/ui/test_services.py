@@ -15,7 +15,7 @@ from tests.api.running import serving
 from tests.cli.toys import Toys
 from tests.ui.browser import accessible, opened, showing
 
-pytestmark = pytest.mark.xdist_group("ui")
+pytestmark = pytest.mark.xdist_group("network")
 #: Milliseconds that a restart may take, of which a machine with much else to do needs many.
 RESTART = 30_000
 SERVICES = """
