@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from pulpo.apply.services.extras import EXTRAS
 from pulpo.cli.finding import Finding, Status
 from pulpo.errors import DiagnosticsError, PulpoError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Seconds that Docker and mongod have to answer in.
 _PATIENCE: Final = 5.0
-#: The extra that a service which comes with Pulpo needs as a process.
-_EXTRAS: Final = {"prefect": "prefect", "worker": "prefect", "api": "api", "ui": "ui"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,9 @@ class Situation:
         from pulpo.manifest.addresses import is_managed
 
         found = {"docker": "the project runs as containers"} if self.mode == "docker" else {}
-        for service, extra in _EXTRAS.items():
+        for service, extra in EXTRAS.items():
             if self.mode == "local" and is_managed(self.manifest, service):
-                found.setdefault(extra, f"the service {service} needs it")
+                found.setdefault(extra.name, f"the service {service} needs it")
         runners = {spec.task_runner for spec in self.manifest.flows.values() if spec.task_runner}
         for runner in sorted(str(getattr(one, "type", one)) for one in runners):
             found[runner] = f"a flow has it as task_runner: {runner}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -41,8 +40,6 @@ class Served:
     name: str
     #: As people call it.
     title: str
-    #: What it is made of.
-    packages: tuple[str, ...]
 
     @property
     def where(self) -> tuple[str, str]:
@@ -50,16 +47,8 @@ class Served:
         return f"PULPO_{self.name.upper()}_HOST", f"PULPO_{self.name.upper()}_PORT"
 
 
-API: Final = Served("api", "the API", ("fastapi", "uvicorn", "prometheus_client"))
-UI: Final = Served("ui", "the UI", ("httpx", "python_multipart", "starlette", "uvicorn"))
-
-
-def check_installed(served: Served) -> None:
-    """Raise a `UsageError` unless the packages are installed that it is made of; none is imported."""
-    for name in served.packages:
-        if importlib.util.find_spec(name) is None:
-            hint = f"pip install 'pulpocore[{served.name}]'"
-            raise UsageError(f"{served.title} needs a package that is not installed: {name}", hint=hint)
+API: Final = Served("api", "the API")
+UI: Final = Served("ui", "the UI")
 
 
 def options(served: Served, host: str | None, port: str | int | None) -> dict[str, str]:

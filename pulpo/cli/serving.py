@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pulpo.cli.served import API, check_installed, chosen_port, in_manifest, is_told, listening, options, start_served
+from pulpo.apply.services.extras import check_installed
+from pulpo.cli.served import API, chosen_port, in_manifest, is_told, listening, options, start_served
 from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def serve_api(
     on_listen: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve the API in this process until a signal ends it; see `pulpo.api.serve.serve`."""
-    check_installed(API)
+    check_installed((API.name,))
     settings = _settings(manifest, document, host, port)
     from pulpo.api.serve import serve
 
@@ -100,7 +101,7 @@ def _checked(project: Project, manifest: Manifest, document: Document, host: str
     """The settings, if the API could start with them, as far as that can be seen without opening the store."""
     from pulpo.store.open import project_store
 
-    check_installed(API)
+    check_installed((API.name,))
     settings = _settings(manifest, document, host, port)
     settings.check_address()
     project_store(project, manifest, locate=document.locate)

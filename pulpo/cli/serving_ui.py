@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pulpo.cli.served import API, UI, check_installed, chosen_port, in_manifest, is_told, listening, options, start_served
+from pulpo.apply.services.extras import check_installed
+from pulpo.cli.served import API, UI, chosen_port, in_manifest, is_told, listening, options, start_served
 from pulpo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def start_ui(
 
     manifest, told, settings = with_service(manifest, UI.name), options(UI, host, port), None
     if mode == "local":
-        check_installed(UI)
+        check_installed((UI.name,))
         settings = _settings(manifest, document, api, host, port)
         settings.check_address()
         manifest = _listening(_shown(manifest, api), settings)
@@ -70,7 +71,7 @@ def serve_ui(
 
     The lock is read only where neither `api` nor the variable PULPO_API_URL says where the API is.
     """
-    check_installed(UI)
+    check_installed((UI.name,))
     if api or os.environ.get(_API_URL):
         from pulpo.ui.settings import read_settings
 

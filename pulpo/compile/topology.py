@@ -200,7 +200,12 @@ def image_of(name: str, spec: ServiceSpec) -> str | None:
 
 def command_of(name: str, spec: ServiceSpec) -> tuple[str, ...] | None:
     """What a service runs, as in `ServiceDefinition.command`."""
-    return tuple(spec.command) if spec.command else _BUILT_IN.get(_role(name), _OWN).command
+    return tuple(spec.command) if spec.command else default_command(name)
+
+
+def default_command(name: str) -> tuple[str, ...] | None:
+    """What a service runs whose entry does not say it."""
+    return _BUILT_IN.get(_role(name), _OWN).command
 
 
 class _Plan:

@@ -205,7 +205,7 @@ def test_what_is_not_installed_is_named(api):
         )
         assert done.returncode == 2
         assert done.stderr == (
-            "error: the API needs a package that is not installed: fastapi\n  hint: pip install 'pulpocore[api]'\n"
+            "error: api needs a package that is not installed: fastapi\n  hint: pip install 'pulpocore[api]'\n"
         )
 
 

@@ -219,7 +219,7 @@ def test_what_is_not_installed_is_named(ui):
         )
         assert done.returncode == 2
         assert done.stderr == (
-            "error: the UI needs a package that is not installed: python_multipart\n  hint: pip install 'pulpocore[ui]'\n"
+            "error: ui needs a package that is not installed: python_multipart\n  hint: pip install 'pulpocore[ui]'\n"
         )
 
 

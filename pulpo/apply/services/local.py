@@ -75,8 +75,7 @@ class LocalDriver:
             for instance in wanted:
                 on_event(ServiceEvent(instance.name, "unchanged"))
             return
-        for instance in wanted:
-            check_runnable(instance.definition)
+        check_runnable([instance.definition for instance in wanted])
         leaving = {change.address for change in plan.changes if change.action in (Action.REPLACE, Action.DELETE)}
         work = LocalWork(self._instances, on_event)
         work.stop({name: state for name, state in states.items() if address(name) in leaving})

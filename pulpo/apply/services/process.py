@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pulpo.compile.topology import Link, Probe, Role, ServiceDefinition
+from pulpo.apply.services.extras import check_installed
+from pulpo.compile.topology import Link, Probe, Role, ServiceDefinition, default_command
 from pulpo.errors import UsageError
 from pulpo.manifest.addresses import AUTO, DEFAULT_PORTS, LOOPBACK, Port, reached_at
 from pulpo.manifest.references import resolve
@@ -97,14 +98,19 @@ def as_process(definition: ServiceDefinition, project: Project, addresses: Mappi
     )
 
 
-def check_runnable(definition: ServiceDefinition) -> None:
-    """Raise unless there is something on this machine that runs it.
+def check_runnable(definitions: Sequence[ServiceDefinition]) -> None:
+    """Raise unless there is something on this machine that runs them.
 
     Raises:
-        UsageError: Its program is not there, or it is an image that nothing but a container runs.
+        UsageError: A program or packages are not there, or one is an image that nothing but a container runs.
     """
-    if definition.command is not None:
-        return
+    for definition in definitions:
+        if definition.command is None:
+            _check_program(definition)
+    check_installed(d.name for d in definitions if d.command is not None and d.command == default_command(d.name))
+
+
+def _check_program(definition: ServiceDefinition) -> None:
     if definition.role is not Role.DB:
         raise UsageError(
             f"a service that is an image, without a command, can't run as a process of this machine: {definition.name}",

@@ -286,6 +286,23 @@ def test_without_mongod_it_says_what_to_do(stack, monkeypatch, tmp_path):
     assert toys.states() == {"db": "absent", "quiet": "absent"}
 
 
+def test_what_is_not_installed_is_told_at_once_before_anything_starts(stack, monkeypatch):
+    toys = stack(f"  prefect: {{ports: [auto]}}\n  worker: {{}}\n  api: {{ports: [auto]}}\n{SLEEP}")
+    for package in ("prefect", "fastapi", "uvicorn", "orjson"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError) as caught:
+        toys.up()
+    assert str(caught.value) == "api, prefect, worker need packages that are not installed: fastapi, orjson, uvicorn, …"
+    assert caught.value.hint == "pip install 'pulpocore[api,prefect]'"
+    assert set(toys.states().values()) == {"absent"}
+
+
+def test_a_command_of_ones_own_needs_no_extra(stack, monkeypatch):
+    toys = stack('  prefect: {command: [sleep, "600"], probe: {command: ["true"]}}')
+    monkeypatch.setitem(sys.modules, "prefect", None)
+    assert toys.up() == ["prefect starting", "prefect running"]
+
+
 def test_an_image_alone_does_not_run_as_a_process(stack):
     toys = stack("  cache: {image: redis}")
     with pytest.raises(UsageError, match="without a command, can't run as a process of this machine: cache"):
