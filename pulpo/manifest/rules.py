@@ -28,7 +28,7 @@ _CREDENTIAL = re.compile(
 )
 #: Names of variables whose values are secret. A key alone may be a cache's, or be public.
 _SECRET = re.compile(
-    r"(?i)(?:PASSWORD|PASSWD|PASSPHRASE|(?:^|_)(?:PASS|TOKEN|SECRET)"
+    r"(?i)(?:PASSWORD|PASSWD|PASSPHRASE|(?:^|_)(?:PASS|TOKEN|SECRET|AUTH_STRING)"
     r"|(?:^|_)(?:ACCESS|ACCOUNT|API|AUTH|ENCRYPTION|MASTER|PRIVATE|SECRET|SIGNING)_?KEY)$"
 )
 #: Values under such names that are none: nothing, switches, small numbers, placeholders, files, and where a secret is kept.

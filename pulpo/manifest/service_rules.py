@@ -1,11 +1,11 @@
-"""Rules of services that no schema can say: PLP223 to PLP230. They hold for services that are part of the project (`enabled`)."""
+"""Rules of services that no schema can say: PLP223 to PLP231. They hold for services that are part of the project (`enabled`)."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from pulpo.diagnostics import Diagnostic, Related
+from pulpo.diagnostics import Diagnostic, Related, Severity
 from pulpo.manifest.addresses import BUILT_IN, Port, is_loopback, kind_of, ports_of
 from pulpo.manifest.needs import circle, needs_of
 from pulpo.manifest.overlay import PROBES
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from pulpo.manifest.service import ProbeSpec, ServiceSpec
 
 #: The codes of what is found here.
-CODES: Final = ("PLP223", "PLP224", "PLP225", "PLP226", "PLP227", "PLP228", "PLP229", "PLP230")
+CODES: Final = ("PLP223", "PLP224", "PLP225", "PLP226", "PLP227", "PLP228", "PLP229", "PLP230", "PLP231")
 
 #: Where one of these is set, the API asks for a token; and of the second, the UI, which holds none, knows that it does.
 TOKENS: Final = ("PULPO_API_TOKEN", "PULPO_API_READ_TOKEN")
 GUARDED: Final = "PULPO_UI_GUARDED"
 #: Services that are nothing without another one, unless a variable of theirs says where that is.
 _NOT_ALONE: Final = (("worker", "prefect", "PREFECT_API_URL"), ("ui", "api", "PULPO_API_URL"))
+#: Services that ask nobody who they are, unless one of these variables of theirs is set, and what they give away.
+_TRUSTING: Final = (
+    ("db", ("MONGO_INITDB_ROOT_USERNAME",), "MongoDB", "read and change all records"),
+    ("prefect", ("PREFECT_SERVER_API_AUTH_STRING",), "Prefect's server", "start runs"),
+)
 _MEMORY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([kmg]b?|b)", re.IGNORECASE)
 _VOLUME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]*|[./][^:]*):/[^:]*(?::r[ow])?")
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
@@ -50,7 +55,7 @@ def service_problems(manifest: Manifest, environ: Mapping[str, str] | None = Non
         if spec.probe is not None:
             found += _probe(spec.probe, ("services", name, "probe"), has_ports=bool(ports.of(name)) or "$" in str(spec.ports))
     found += [*_alone(manifest), *_circles(manifest), *ports.problems, *ports.taken_twice()]
-    return [*found, *_open_api(services, ports), *_open_ui(services, ports)]
+    return [*found, *_open_api(services, ports), *_open_ui(services, ports), *_trusting(services, ports)]
 
 
 def asks_for_token(api: ServiceSpec | None) -> bool:
@@ -241,3 +246,15 @@ def _open_ui(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Dia
             message = f"the UI would be open to everybody who reaches this machine: {port.address}"
             hint = "let the API ask for a token, services.api.environment: {PULPO_API_TOKEN: ...}; or leave the address out"
             yield Diagnostic("PLP229", message, path, hint=hint)
+
+
+def _trusting(services: Mapping[str, ServiceSpec], ports: _Ports) -> Iterator[Diagnostic]:
+    """PLP231 for a database and a Prefect server that others than this machine reach, and that ask nobody for a password."""
+    for name, variables, title, what in _TRUSTING:
+        for path, port in ports.of(name):
+            spec = services[name]
+            asks = spec.command or any(_is_something((spec.environment or {}).get(variable, "")) for variable in variables)
+            if not is_loopback(port.address) and not asks:
+                message = f"everybody who reaches this machine can {what}, for {title} asks for no password: {port.address}"
+                hint = "leave the address out: services reach each other without, and others over ssh or a proxy that asks them"
+                yield Diagnostic("PLP231", message, path, severity=Severity.WARNING, hint=hint)

@@ -60,6 +60,9 @@ def problems(services, **project) -> list[tuple[str, str]]:
         ({"web": {**WEB, "volumes": ["data"]}}, "PLP230", "services.web.volumes[0]"),
         ({"web": {**WEB, "volumes": ["./data:there"]}}, "PLP230", "services.web.volumes[0]"),
         ({"web": {**WEB, "resources": {"memory": "2 GB"}}}, "PLP230", "services.web.resources.memory"),
+        ({"prefect": {"ports": ["0.0.0.0:4200:4200"]}}, "PLP231", "services.prefect.ports[0]"),
+        ({"db": {"engine": "mongodb", "ports": ["[::]:1:2"]}}, "PLP231", "services.db.ports[0]"),
+        ({"db": {"image": "mongo:8", "ports": ["10.0.0.5:1:2"], "environment": {"X": "y"}}}, "PLP231", "services.db.ports[0]"),
     ],
 )
 def test_a_rule_that_is_broken_is_told_where_it_is(services, code, path):
@@ -83,6 +86,9 @@ def test_a_rule_that_is_broken_is_told_where_it_is(services, code, path):
         {"web": {**WEB, "probe": {"log": "${PATTERN}"}, "volumes": ["${DATA}:/data"], "resources": {"memory": "1.5g"}}},
         {"web": {**WEB, "volumes": ["data:/data:ro", "./x:/x", "/y:/y", "../z:/z:rw"]}},
         {"web": {"ports": ["x"], "enabled": False}},
+        {"prefect": {"ports": ["0.0.0.0:1:2"], "environment": {"PREFECT_SERVER_API_AUTH_STRING": "${T}"}}},
+        {"prefect": {"ports": ["0.0.0.0:1:2"], "command": ["serve-prefect"]}},
+        {"db": {"image": "mongo:8", "ports": ["0.0.0.0:1:2"], "environment": {"MONGO_INITDB_ROOT_USERNAME": "admin"}}},
         {"db": {"uri": "${MONGO_URL}", "ports": ["x"]}},
     ],
 )
