@@ -17,7 +17,7 @@ from tests.docs.blocks import DOCS
 from tests.ui.browser import ARGUMENTS, chromium
 
 #: One worker builds the site.
-pytestmark = pytest.mark.xdist_group("site")
+pytestmark = pytest.mark.xdist_group("network")
 
 #: What a browser fetches by itself, as opposed to links that somebody follows.
 _FETCHED = re.compile(
