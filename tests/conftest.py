@@ -114,6 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(_PACKAGE, quiet=2)
 
 
+@pytest.hookimpl(tryfirst=True)  # the names of groups are in the ids of tests after that of xdist
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Containers come one at a time, and not beside browsers: Chromium fails what it loads, from anywhere, while interfaces of
     the machine come and go (`ERR_NETWORK_CHANGED`), and no option keeps it from that.
