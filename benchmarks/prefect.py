@@ -5,10 +5,11 @@ once as it is, and once with each record stored (SQLite, one commit a record, on
 besides checking it and keeping the run's history. Only the flow is timed, not the imports. Then 100 operations that sleep for
 10 ms, and the whole processes, which is what a user waits for.
 `deploy`: `pulpo prefect deploy` of 100 flows on a fresh server, against `prefect deploy --all` of the same `prefect.yaml`; then
-both again where nothing changed. `compile`: 1,000 operations, and which modules that imports.
+both again where nothing changed. `apply`: the same 100 to the server of a project whose services are up, then `plan` and `apply`
+in turn where nothing is to be done. `compile`: 1,000 operations, and which modules that imports.
 
-`python benchmarks/prefect.py [run|deploy|compile]... [--rounds N] [--tasks N]`: with `--tasks`, `run` is the one case of so many
-operations that do nothing.
+`python benchmarks/prefect.py [run|deploy|apply|compile]... [--rounds N] [--tasks N]`: with `--tasks`, `run` is the one case of so
+many operations that do nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -256,6 +258,30 @@ def deploy(rounds: int) -> None:
             report(f"pulpo prefect deploy{name}", timings[f"pulpo{name}"], timings[f"prefect{name}"])
 
 
+def apply(rounds: int) -> None:
+    print("apply 100 deployments to the project's own server, all services up:")
+    created, looked, nothing = Timing(), Timing(), Timing()
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory) / "project"
+            environment = {**QUIET, "PREFECT_HOME": str(root / "home")}
+            pulpo_project(root, 2 * 99)
+            call([BIN / "pulpo", "lock"], root, QUIET)
+            lock = root / "pulpo.lock.yaml"
+            lock.write_text(re.sub(r'- "(4200|8000|3000)"', "- auto", lock.read_text()))
+            try:
+                call([BIN / "pulpo", "up"], root, environment)
+                timed([BIN / "pulpo", "apply", "--yes"], root, environment, created)
+                for _ in range(5):
+                    timed([BIN / "pulpo", "plan"], root, environment, looked)
+                    timed([BIN / "pulpo", "apply", "--yes"], root, environment, nothing)
+            finally:
+                call([BIN / "pulpo", "down"], root, environment)
+    report("pulpo apply", created)
+    report("pulpo plan, nothing to do", looked)
+    report("pulpo apply, nothing to do", nothing, looked)
+
+
 def compile_(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = shared_models_project(Path(directory) / "project", 1_000)
@@ -272,11 +298,12 @@ def compile_(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[[], "run", "deploy", "compile"])
+    parser.add_argument("parts", nargs="*", choices=[[], "run", "deploy", "apply", "compile"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tasks", type=int)
     asked = parser.parse_args()
-    for name, part in {"run": lambda rounds: run(rounds, asked.tasks), "deploy": deploy, "compile": compile_}.items():
+    parts = {"run": lambda rounds: run(rounds, asked.tasks), "deploy": deploy, "apply": apply, "compile": compile_}
+    for name, part in parts.items():
         if not asked.parts or name in asked.parts:
             part(asked.rounds)
 

@@ -57,12 +57,10 @@ class PrefectAndDatabase(Stack):
         Raises:
             PulpoError: The lock can't be read, or variables are not set that its work pools refer to.
         """
-        from pulpo.cli.running import importing_prefect
+        from pulpo.compile.work_pools import has_worker
 
         manifest, document = self._lock()
-        with importing_prefect():
-            from pulpo.run.prefect import worker
-        return worker.has_worker(manifest, work_pool, locate=document.locate)
+        return has_worker(manifest, work_pool, locate=document.locate)
 
     def db_start(self, *, on_start: Callable[[], None] = lambda: None) -> StartedService:
         """Start the database in the background unless it runs; of one that is embedded or elsewhere only its state is told.

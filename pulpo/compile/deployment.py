@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pulpo.compile.identifiers import parameter_names
 from pulpo.compile.parameter_schema import parameter_schema
+from pulpo.compile.work_pools import work_pool_name
 from pulpo.manifest.flow import FlowSpec, WorkPoolSpec
 from pulpo.names import upwards
 
@@ -122,7 +123,7 @@ def _deployment(manifest: Manifest, generator: PrefectCodeGenerator, flow: FlowD
         flow=flow.name,
         name=f"{project}.{environment}" if environment else project,
         entrypoint=f"{ORCHESTRATION}/{place.stem}.py:{place.function}",
-        work_pool=WorkPool(pool.name or f"{project}-{pool.type}", pool.type),
+        work_pool=WorkPool(work_pool_name(pool, project), pool.type),
         # The project does not lie in an image where it lies here.
         directory=pool.directory or (_IN_IMAGE if job_variables.get("image") else None),
         work_queue=pool.queue,

@@ -16,6 +16,7 @@ from pulpo.apply.prefect.api import RefusedError
 from pulpo.apply.prefect.direct import direct
 from pulpo.manifest.model import Manifest
 
+KEY = 'active = "mine"\n[profiles.mine]\nPREFECT_API_KEY = "x"\n'
 VERSION = metadata.version("prefect")
 NO_TOKENS = (422, {"detail": "CSRF protection is disabled."})
 _WITHOUT_PREFECT = """
@@ -71,6 +72,10 @@ def own(port: int) -> Manifest:
     return Manifest.model_validate({"version": 1, "project": {"name": "toys"}, "services": services})
 
 
+def elsewhere(uri: str) -> Manifest:
+    return Manifest.model_validate({"version": 1, "project": {"name": "toys"}, "services": {"prefect": {"uri": uri}}})
+
+
 async def is_direct(manifest: Manifest, environ: dict[str, str] | None = None) -> bool:
     async with direct(manifest, {}, environ or {}) as api:
         return api is not None
@@ -94,6 +99,16 @@ def test_prefect_is_not_imported_for_it(answers, tmp_path):
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
+async def test_so_is_the_server_that_the_manifest_names(answers):
+    address = f"http://127.0.0.1:{answers[1].services['prefect'].ports[0]}"
+    for uri in (address, f"{address}/", f"{address}/api", "${SERVER}"):
+        async with direct(elsewhere(uri), {}, {"SERVER": address}) as api:
+            assert api is not None, uri
+            assert api.url == f"{address}/api"
+    for uri in (address.replace("//", "//me:secret@"), address.replace("http", "https"), "${NOT_SET}", "http://", "x"):
+        assert not await is_direct(elsewhere(uri)), uri
+
+
 @pytest.mark.parametrize(
     "name", ["PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "prefect_client_custom_headers", "PREFECT_PROFILE"]
 )
@@ -114,16 +129,21 @@ async def test_profiles_are_looked_for_where_prefects_home_is(answers, tmp_path)
     home = {"PREFECT_HOME": str(tmp_path / "home")}
     assert await is_direct(answers[1], home)
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "profiles.toml").write_text("")
+    (tmp_path / "home" / "profiles.toml").write_text(KEY)
     assert not await is_direct(answers[1], home)
 
 
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [
-        (".prefect/profiles.toml", "", False),
+        (".prefect/profiles.toml", KEY, False),
+        (".prefect/profiles.toml", "active = [1]\nprofiles = 1\n", False),
+        (".prefect/profiles.toml", KEY.replace("mine", "other", 1), True),
+        (".prefect/profiles.toml", '[profiles.ephemeral]\nPREFECT_SERVER_EPHEMERAL_ENABLED = "true"\n', True),
+        (".prefect/profiles.toml", 'active = "local"\n[profiles.local]\nPREFECT_API_URL = "http://x/api"\n', True),
         ("prefect.toml", "", False),
-        (".env", "", False),
+        (".env", "export Prefect_api_key=x", False),
+        (".env", "TOKEN=x", True),
         ("pyproject.toml", "[tool.prefect.api]\n", False),
         ("pyproject.toml", "[tool.", False),
         ("pyproject.toml", '[project]\nname = "prefect"\n', True),

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pulpo.apply.prefect.api import HttpApi
+from pulpo.errors import DiagnosticsError
 from pulpo.manifest.addresses import host_address
+from pulpo.manifest.references import resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -30,6 +32,10 @@ _PREFIX: Final = "PREFECT_"
 _URL, _HOME = "PREFECT_API_URL", "PREFECT_HOME"
 #: Settings that say nothing to a client which has the server's address.
 _NOT_FOR_CLIENTS: Final = (f"{_PREFIX}SERVER_", f"{_PREFIX}LOGGING_")
+#: The profile that is active where none is chosen.
+_PROFILE: Final = "ephemeral"
+#: Where a server has its API, unless its URI says so.
+_PATH: Final = "/api"
 #: Seconds, as Prefect's client has them.
 _TIMEOUT: Final = 60.0
 
@@ -38,7 +44,7 @@ _TIMEOUT: Final = 60.0
 async def direct(
     manifest: Manifest, ports: Mapping[str, int], environ: Mapping[str, str], *, directory: Path | None = None
 ) -> AsyncIterator[HttpApi | None]:
-    """The API of the server that `PREFECT_API_URL` names, else of the one that the project runs itself, while the block lasts.
+    """The API of the server that `PREFECT_API_URL` or the manifest names, else of the one that the project runs itself.
 
     Args:
         manifest: As the environment has it that is worked in.
@@ -66,15 +72,32 @@ async def direct(
 
 def _url(manifest: Manifest, ports: Mapping[str, int], environ: Mapping[str, str]) -> str | None:
     if said := environ.get(_URL):
-        try:
-            parts = urlsplit(said)
-        except ValueError:
-            return None
-        return said.rstrip("/") if parts.scheme == "http" and parts.hostname and parts.username is None else None
+        return said.rstrip("/") if _is_plain(said) else None
+    service = manifest.services.get(_SERVICE)
+    if service is not None and service.uri is not None:
+        said = _resolved(service.uri, environ)
+        return (said.rstrip("/") if urlsplit(said).path.strip("/") else f"{said.rstrip('/')}{_PATH}") if _is_plain(said) else None
     if (address := host_address(manifest, _SERVICE, ports)) is None:
         return None
     host, port = address
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{_PATH}"
+
+
+def _resolved(uri: str, environ: Mapping[str, str]) -> str:
+    """What a URI with references stands for; empty where that can't be said."""
+    try:
+        return str(resolve({"services": {_SERVICE: {"uri": uri}}}, environ).data["services"][_SERVICE]["uri"])
+    except DiagnosticsError:
+        return ""
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme == "http" and has_place and parts.username is None and not parts.query and not parts.fragment
 
 
 class _Plain:
@@ -105,16 +128,29 @@ async def _suffices(client: httpx.AsyncClient) -> bool:
 
 def _has_settings(environ: Mapping[str, str], directory: Path) -> bool:
     """Whether somebody set something that Prefect's client may heed, in any place where Prefect looks for it."""
-    said = [name.upper() for name in environ if name not in (_URL, _HOME)]
-    if any(name.startswith(_PREFIX) and not name.startswith(_NOT_FOR_CLIENTS) for name in said):
+    if any(_is_heeded(name) for name in environ if name not in (_URL, _HOME)):
         return True
     try:
         home = Path(environ[_HOME]).expanduser() if environ.get(_HOME) else Path.home() / ".prefect"
-        places = (directory / "prefect.toml", directory / ".env", home / "profiles.toml")
-        return any(place.exists() for place in places) or _is_in(directory / "pyproject.toml")
-    except (OSError, RuntimeError, ValueError):  # no home, or nothing that can be read: Prefect is to say so
-        return True
+        return (
+            (directory / "prefect.toml").exists()
+            or _PREFIX in _text(directory / ".env").upper()
+            or "prefect" in tomllib.loads(_text(directory / "pyproject.toml")).get("tool", {})
+            or _profile_has_some(tomllib.loads(_text(home / "profiles.toml")))
+        )
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
+        return True  # no home, or a file that can't be read or makes no sense: Prefect is to say so
 
 
-def _is_in(pyproject: Path) -> bool:
-    return pyproject.exists() and "prefect" in tomllib.loads(pyproject.read_text("utf-8")).get("tool", {})
+def _is_heeded(name: str) -> bool:
+    return name.upper().startswith(_PREFIX) and not name.upper().startswith(_NOT_FOR_CLIENTS)
+
+
+def _profile_has_some(data: dict[str, Any]) -> bool:
+    """Whether the active profile says more than an address, which goes after what the project says; as Prefect's own do not."""
+    profile = data.get("profiles", {}).get(data.get("active", _PROFILE), {})
+    return not isinstance(profile, dict) or any(_is_heeded(name) for name in profile if name != _URL)
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""

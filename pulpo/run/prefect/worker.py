@@ -15,10 +15,8 @@ from prefect.plugins import load_prefect_collections
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.workers.process import ProcessWorker
 
+from pulpo.compile.work_pools import process_pools
 from pulpo.errors import RunError
-from pulpo.manifest.addresses import is_managed
-from pulpo.manifest.flow import WorkPoolSpec
-from pulpo.manifest.references import resolve
 from pulpo.run.prefect.server import connected, required
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 READY: Final = "the worker is ready"
 #: Seconds between two looks whether the server answers.
 _EVERY: Final = 0.1
-_PROCESS: Final = "process"
 #: The environment variable with the number of a worker that is one of several on this machine.
 _REPLICA: Final = "PULPO_REPLICA"
 
@@ -69,25 +66,11 @@ def serve_worker(
     say("the worker has ended")
 
 
-def process_pools(manifest: Manifest, environ: Mapping[str, str], locate: Locate = lambda _: None) -> list[str]:
-    """The names of the work pools of processes that the lock's flows have, and of the one that they have by default, sorted."""
-    said = {name: {"work_pool": flow.work_pool.data()} for name, flow in manifest.flows.items() if flow.work_pool is not None}
-    resolved = resolve({"flows": said}, environ, locate).data["flows"]
-    pools = [WorkPoolSpec(), *(WorkPoolSpec.model_validate(flow["work_pool"]) for flow in resolved.values())]
-    return sorted({pool.name or f"{manifest.project.name}-{_PROCESS}" for pool in pools if pool.type == _PROCESS})
-
-
 def worker_name(environment: str | None, manifest: Manifest, environ: Mapping[str, str]) -> str:
     """`PROJECT[-ENVIRONMENT]@HOST[-NUMBER]`: the same after a restart, so that Prefect lists it once."""
     project = f"{manifest.project.name}{f'-{environment}' if environment else ''}"
     number = environ.get(_REPLICA)
     return f"{project}@{socket.gethostname()}{f'-{number}' if number else ''}"
-
-
-def has_worker(manifest: Manifest, pool: str, environ: Mapping[str, str] = os.environ, locate: Locate = lambda _: None) -> bool:
-    """Whether the service `worker` is one that takes the runs of a work pool, on the server that `connected` finds."""
-    elsewhere = bool(environ.get("PREFECT_API_URL")) and is_managed(manifest, "prefect")  # a service is told the project's own
-    return is_managed(manifest, "worker") and not elsewhere and pool in process_pools(manifest, environ, locate)
 
 
 async def _serve(pools: list[str], name: str, url: str, say: Callable[[str], None]) -> None:

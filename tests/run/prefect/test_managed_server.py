@@ -15,9 +15,10 @@ import urllib.request
 
 import pytest
 
+from pulpo.compile.work_pools import has_worker, process_pools
 from pulpo.manifest.model import Manifest
 from pulpo.run.prefect.server import connected
-from pulpo.run.prefect.worker import READY, has_worker, process_pools, worker_name
+from pulpo.run.prefect.worker import READY, worker_name
 
 
 def manifest(**data: object) -> Manifest:
