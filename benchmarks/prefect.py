@@ -110,7 +110,7 @@ def server(home: Path) -> Iterator[dict[str, str]]:
     try:
         for _ in range(900):
             with contextlib.suppress(urllib.error.URLError, OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5).close()
                 break
             time.sleep(0.1)
         else:

@@ -21,7 +21,7 @@ from measure import Command, interleaved, table
 PULPO = str(Path(sys.executable).parent / "pulpo")
 EXAMPLE = Path(__file__).parents[1] / "examples" / "jobs"
 #: Each with what it needs, and waits for.
-SERVICES = {"db": (), "prefect": (), "worker": ("db", "prefect"), "api": ("db",)}
+SERVICES = {"db": (), "prefect": (), "worker": ("db", "prefect"), "api": ("db",), "ui": ("db", "api")}
 TOGETHER, AGAIN = "all of them", "all are up already"
 #: Seconds that `pulpo up` of all may take longer than the slowest service by itself, and that it may take with nothing to do.
 LONGER, NOTHING = 1.0, 0.3
@@ -32,7 +32,12 @@ def project(directory: Path) -> Path:
     shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns("run_cache", "__pycache__"))
     lock = directory / "pulpo.lock.yaml"
     text = lock.read_text()
-    for before, after in (('"8000"', "auto"), ('"4200"', "auto"), ("engine: embedded", "engine: mongodb\n    ports: [auto]")):
+    for before, after in (
+        ('"8000"', "auto"),
+        ('"4200"', "auto"),
+        ('"3000"', "auto"),
+        ("engine: embedded", "engine: mongodb\n    ports: [auto]"),
+    ):
         text = text.replace(before, after)
     lock.write_text(text)
     return directory

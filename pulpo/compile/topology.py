@@ -150,7 +150,8 @@ _BUILT_IN: Final = {
     Role.PREFECT: _BuiltIn(
         ("python", "-m", "prefect", "server", "start"),
         15,
-        Probe("http", "/api/health"),
+        # Not /api/health, which answers half a second before anything else does.
+        Probe("http", "/api/ready"),
         ("PREFECT_SERVER_API_HOST", "PREFECT_SERVER_API_PORT"),
         ready_timeout=120,
     ),

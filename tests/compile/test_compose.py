@@ -31,7 +31,7 @@ EMBEDDED = ServiceDefinition("db", Role.DB, "embedded")
 PREFECT = ServiceDefinition(
     "prefect", Role.PREFECT, command=("python", "-m", "prefect", "server", "start"), ports=(Port(4200, 4200),),
     links=(Link("PREFECT_SERVER_API_HOST", "prefect", "{host}"), Link("PREFECT_SERVER_API_PORT", "prefect", "{port}")),
-    probe=Probe("http", "/api/health", 4200), ready_timeout=120,
+    probe=Probe("http", "/api/ready", 4200), ready_timeout=120,
 )  # fmt: skip
 WORKER = ServiceDefinition(
     "worker", Role.WORKER, command=("pulpo", "prefect", "worker"), needs=(Needs("prefect", ready=False),),

@@ -40,7 +40,7 @@ def test_the_built_in_services_are_complete():
     assert found["api"].command[0] == "pulpo"
     assert found["api"].command[-2:] == ("api", "serve")
     assert found["api"].probe == Probe("http", "/health/ready", 8000)
-    assert found["prefect"].probe == Probe("http", "/api/health", 4200)
+    assert found["prefect"].probe == Probe("http", "/api/ready", 4200)
     assert found["worker"].ports == ()
     assert all(s.restart == "always" for s in found.values())
     assert all(s.image is None for name, s in found.items() if name != "db")
