@@ -1,4 +1,4 @@
-"""Prefect as a target of a whole plan: work pools and deployments."""
+"""Prefect as a target of a whole plan: work pools, variables and deployments."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pulpo.apply.prefect.observe import observe
 from pulpo.apply.prefect.plan import plan
 from pulpo.apply.prefect.state import Observed
 from pulpo.apply.prefect.steps import Steps
+from pulpo.apply.prefect.variables import address_of
 from pulpo.apply.prefect.wire import is_ours
 from pulpo.errors import ApplyError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pulpo.apply.prefect.api import Api
     from pulpo.apply.prefect.scope import Scope
     from pulpo.compile.deployment import Deployment
+    from pulpo.compile.variables import Variable
 
 
 class PrefectTarget:
@@ -38,6 +40,7 @@ class PrefectTarget:
         connect: Callable[[], AbstractAsyncContextManager[Api]],
         *,
         behind: Behind,
+        variables: Sequence[Variable] = (),
         remove: bool = False,
     ) -> None:
         """What is desired in Prefect.
@@ -47,9 +50,11 @@ class PrefectTarget:
             scope: Whose they are.
             connect: Gives the API when its service runs.
             behind: The service that it lies behind.
-            remove: Whether all deployments go instead.
+            variables: All variables of the manifest.
+            remove: Whether all deployments and variables go instead.
         """
         self._desired = () if remove else desired
+        self._variables = () if remove else variables
         self._scope = replace(scope, may_empty=True)
         self._connect = connect
         self._behind = behind
@@ -59,13 +64,13 @@ class PrefectTarget:
     def plan(self, before: Sequence[Part] = ()) -> Part:
         """What is missing in Prefect or differs, and what left the manifest."""
         standing = self._behind.standing(before)
-        wanted = bool(self._desired) or self._remove
+        wanted = bool(self._desired or self._variables) or self._remove
         if standing is Standing.LATER:
             note = Note(self.name, f"compared when {self._behind.service} runs as it should")
-            prints = {f"deployment:{d.full_name}": standing.value for d in self._desired}
+            prints = dict.fromkeys(self._addresses(), standing.value)
             return Part(self.name, Plan((), (note,)), fingerprints=prints, waits_for=self._behind.service, wanted=wanted)
         observed = Observed() if standing is Standing.EMPTY else asyncio.run(self._observe())
-        steps = plan(self._desired, observed, self._scope)
+        steps = plan(self._desired, observed, self._scope, self._variables)
         if self._remove:
             steps = Steps(tuple(replace(one, change=replace(one.change, cause="of this project")) for one in steps.steps))
         self._steps = steps
@@ -86,12 +91,13 @@ class PrefectTarget:
         """What would still be changed of these addresses; nothing after they went, for the server may have gone as well."""
         if self._remove:
             return []
-        left = plan(self._desired, asyncio.run(self._observe()), self._scope).plan.changes
+        left = plan(self._desired, asyncio.run(self._observe()), self._scope, self._variables).plan.changes
         return sorted(f"{one.address} is not as it should be: {one.cause}" for one in left if one.address in addresses)
 
     async def _observe(self) -> Observed:
         async with self._connect() as api:
-            return await observe(api, self._desired, project=self._scope.project)
+            names = [variable.name for variable in self._variables]
+            return await observe(api, self._desired, project=self._scope.project, variables=names)
 
     async def _execute(self, changes: Sequence[Change], ledger: Ledger) -> None:
         async with self._connect() as api:
@@ -122,7 +128,6 @@ class PrefectTarget:
         }
 
     def _fingerprints(self, observed: Observed, steps: Steps) -> dict[str, str]:
-        wanted = {f"deployment:{d.full_name}" for d in self._desired}
         """Without values, for those may be secrets: they are compared with the version that the manifest gave them."""
         live = {
             f"deployment:{d.full_name}": repr((d.id, d.fields.get("version"), d.paused))
@@ -130,6 +135,10 @@ class PrefectTarget:
             if is_ours(d.tags, self._scope.project, self._scope.environment)
         }
         live |= {f"work_pool:{name}": kind for name, kind in observed.pools.items()}
+        live |= {address_of(v.name): repr((v.id, v.tags, v.updated)) for v in observed.variables}
         planned = {step.change.address: step.change for step in steps.steps}
-        known = sorted(wanted | live.keys() | planned.keys())
+        known = sorted(self._addresses() | live.keys() | planned.keys())
         return {address: digest(live.get(address), repr(planned.get(address))) for address in known}
+
+    def _addresses(self) -> set[str]:
+        return {f"deployment:{d.full_name}" for d in self._desired} | {address_of(v.name) for v in self._variables}

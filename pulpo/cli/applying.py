@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pulpo.apply.whole import Applied, Listener, WholePlan
     from pulpo.compile.codegen import PrefectCodeGenerator
     from pulpo.compile.deployment import Deployment
+    from pulpo.compile.variables import Variable
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
     from pulpo.settings import Project
@@ -216,18 +217,23 @@ class World:
         from pulpo.apply.prefect.scope import Scope
         from pulpo.apply.whole_prefect import PrefectTarget
         from pulpo.cli.deploying import CONTAINER_ROOT, connected, desired_deployments
+        from pulpo.compile.variables import variables
 
         behind = self._behind("prefect", _PREFECT_VARIABLE)
         if behind.service is None and not self._has_server():
             return LeftAlone("prefect", "no server is configured: deployments are left alone")
         desired: Sequence[Deployment] = ()
         secrets: frozenset[str] = frozenset()
-        if not remove:  # which needs no variables
-            desired, secrets = desired_deployments(self.manifest, self.document, self.generator, None, self.project.environment)
+        found: Sequence[Variable] = ()
+        if not remove:  # which needs no environment variables
+            environment, locate = self.project.environment, self.document.locate
+            desired, secrets = desired_deployments(self.manifest, self.document, self.generator, None, environment)
+            found, more = variables(self.manifest, environment, os.environ, locate)
+            secrets |= more
         root = CONTAINER_ROOT if self.manager.mode == "docker" else self.project.root
         scope = Scope(self.manifest.project.name, self.project.environment, root, secrets=secrets)
         connect = partial(connected, self.project, self.manifest, self.document)
-        return PrefectTarget(desired, scope, connect, behind=behind, remove=remove)
+        return PrefectTarget(desired, scope, connect, behind=behind, variables=found, remove=remove)
 
     def _behind(self, service: str, variable: str) -> Behind:
         """The service that a target lies behind, unless an environment variable says where that is instead."""

@@ -113,6 +113,11 @@ def work_pool_of(flows: Mapping[str, FlowSpec], name: str) -> WorkPoolSpec | Non
     return next((pool for pool in said if pool is not None), None)
 
 
+def marks(project: str, environment: str | None) -> tuple[str, ...]:
+    """The tags that say of a thing in Prefect whose it is, sorted."""
+    return (*((f"pulpo.environment={environment}",) if environment else ()), f"pulpo.project={project}")
+
+
 def _deployment(manifest: Manifest, generator: PrefectCodeGenerator, flow: FlowDefinition, environment: str | None) -> Deployment:
     project = manifest.project.name
     said = manifest.flows.get(flow.name) or FlowSpec()
@@ -147,8 +152,7 @@ def _job_variables(pool: WorkPoolSpec, environment: str | None) -> dict[str, Any
 
 
 def _tags(own: Sequence[str], project: str, environment: str | None) -> tuple[str, ...]:
-    marks = [f"pulpo.project={project}", *([f"pulpo.environment={environment}"] if environment else [])]
-    return tuple(sorted({*own, *marks}))
+    return tuple(sorted({*own, *marks(project, environment)}))
 
 
 def _schedule(said: ScheduleSpec) -> Schedule:

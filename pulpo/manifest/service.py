@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -10,6 +10,10 @@ from pulpo.manifest.spec import REFERENCES, YOURS, PositiveCount, Seconds, Spec,
 
 #: The path of a page, or a reference that stands for one.
 PAGE_PATTERN = r"^(/|\$\{)\S*$"
+#: What Prefect takes for the name of a variable, and its longest.
+VARIABLE_PATTERN, LONGEST_VARIABLE = r"^[a-z0-9_-]+$", 255
+#: What Prefect's variables hold: data, but not nothing.
+VariableValue = str | bool | int | float | list[Any] | dict[str, Any]
 #: A port's number.
 PortNumber = Annotated[int, Field(ge=1, le=65_535), BeforeValidator(integral)]
 
@@ -108,6 +112,13 @@ class ServiceSpec(Spec):
         default=None,
         description="Environment variables that the service is given, by name; each value is a text." + REFERENCES + YOURS,
         examples=[{"LOG_LEVEL": "info", "API_TOKEN": "${API_TOKEN}"}],
+    )
+    variables: dict[Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=LONGEST_VARIABLE)], VariableValue] | None = Field(
+        default=None,
+        description="Of the service `prefect`: Prefect's variables, which `pulpo apply` makes, by name; each value is any data."
+        + REFERENCES
+        + YOURS,
+        examples=[{"report_to": "team@example.org"}],
     )
     ports: list[str] | None = Field(
         default=None,

@@ -127,9 +127,10 @@ def _lonely(manifest: Manifest, services: Mapping[str, ServiceSpec]) -> Iterator
         message = "an engine is said by its host or by its context, not by both"
         yield Diagnostic("PLP227", message, ("project", "docker", "context"), hint="keep one of them")
     for name, spec in services.items():
-        for key in ("engine", "driver"):
-            if name != "db" and getattr(spec, key) is not None:
-                message, hint = f"only the service `db` has this: {getattr(spec, key)}", "take it out, or move it to services.db"
+        for key, owner in (("engine", "db"), ("driver", "db"), ("variables", "prefect")):
+            if name != owner and (said := getattr(spec, key)) is not None:
+                shown = ", ".join(said) if isinstance(said, dict) else said
+                message, hint = f"only the service `{owner}` has this: {shown}", f"take it out, or move it to services.{owner}"
                 yield Diagnostic("PLP227", message, ("services", name, key), hint=hint)
         if spec.replicas is not None and spec.replicas > 1 and (spec.ports or name in ("db", "prefect", "api", "ui")):
             message = f"a service that listens on a port runs once, not as replicas: {spec.replicas}"

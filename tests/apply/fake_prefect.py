@@ -19,6 +19,7 @@ class FakePrefect:
         self.flows: dict[str, str] = {}
         self.pools: dict[str, dict] = {}
         self.deployments: dict[str, dict] = {}
+        self.variables: dict[str, dict] = {}
         self.writes: list[tuple[str, str]] = []
         #: How many writing requests go through before the line breaks.
         self.fuse: int | None = None
@@ -59,11 +60,39 @@ class FakePrefect:
                 return self.pools[name]
             case "POST", ["deployments"]:
                 return self._create(body)
+            case _, ["variables", *rest]:
+                return self._variable(method, rest, body)
             case _, ["deployments", i, *rest]:
                 if i not in self.deployments:
                     raise RefusedError(404, "Deployment not found.")
                 return self._deployment(method, self.deployments[i], rest, body)
         raise AssertionError((method, parts))
+
+    def _variable(self, method: str, rest: list[str], body: Any) -> Any:
+        match method, rest:
+            case "POST", ["filter"]:
+                ((key, values),) = body["variables"].items()
+                named = sorted(self.variables.values(), key=lambda v: v["name"])
+                if key == "tags":
+                    found = [v for v in named if set(values["all_"]) <= set(v["tags"])]
+                else:
+                    found = [v for v in named if v["name"] in values["any_"]]
+                return found[body["offset"] : body["offset"] + body["limit"]]
+            case "POST", []:
+                if any(v["name"] == body["name"] for v in self.variables.values()):
+                    raise RefusedError(409, "A variable with the name already exists.")
+                made = {"id": self.new_id(), "updated": "2026-01-01T00:00:00Z", **body}
+                return self.variables.setdefault(made["id"], made)
+            case "PATCH", [i]:
+                # As the server does: null is not said.
+                self.variables[i] |= {key: value for key, value in body.items() if value is not None}
+            case "DELETE", [i]:
+                if i not in self.variables:
+                    raise RefusedError(404, "Variable not found.")
+                del self.variables[i]
+            case _:
+                raise AssertionError((method, rest))
+        return None
 
     def _deployment(self, method: str, deployment: dict, rest: list[str], body: Any) -> Any:
         schedules = deployment["schedules"]

@@ -12,12 +12,15 @@ from pulpo.apply.prefect.steps import (
     CreateDeployment,
     CreatePool,
     CreateSchedule,
+    CreateVariable,
     DeleteDeployment,
+    DeleteVariable,
     ScheduleStep,
     Step,
     Steps,
     UpdateDeployment,
     UpdateSchedule,
+    UpdateVariable,
 )
 from pulpo.errors import ApplyError
 from pulpo.manifest.references import redact
@@ -113,6 +116,12 @@ class _Work:
                     await self._api.request("PATCH", f"/deployments/{step.id}", step.body)
             case DeleteDeployment():
                 await self._delete(f"/deployments/{step.id}")
+            case CreateVariable():
+                await self._api.request("POST", "/variables/", step.body)
+            case UpdateVariable():
+                await self._api.request("PATCH", f"/variables/{step.id}", step.body)
+            case DeleteVariable():
+                await self._delete(f"/variables/{step.id}")
         return None
 
     async def finish(self, rest: _Rest) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from pulpo.apply.prefect.state import LiveDeployment, LiveSchedule, Observed
+from pulpo.apply.prefect.state import LiveDeployment, LiveSchedule, LiveVariable, Observed
 from pulpo.apply.prefect.wire import live_fields, project_tag
 from pulpo.errors import ApplyError
 
@@ -21,17 +21,24 @@ _CHUNK = 100
 _TRIES = 10
 
 
-async def observe(api: Api, desired: Sequence[Deployment], *, project: str) -> Observed:
+async def observe(api: Api, desired: Sequence[Deployment], *, project: str, variables: Sequence[str] | None = None) -> Observed:
     """All deployments that carry the project's tag, or a desired deployment's name; the desired flows, and work pools.
+
+    Args:
+        api: The server's.
+        desired: All deployments of the manifest.
+        project: Its name.
+        variables: The names of those of the manifest, which are asked for with all of the project's; None asks for none.
 
     Raises:
         ApplyError: Other programs change Prefect faster than it can be read, or it can't be reached.
     """
     names = sorted({d.name for d in desired})
-    deployments, flows, pools = await asyncio.gather(
+    deployments, flows, pools, found = await asyncio.gather(
         _deployments(api, project, names),
         _flows(api, "name", {d.flow for d in desired}),
         _pools(api, {d.work_pool.name for d in desired}),
+        _variables(api, project, variables),
     )
     # Those that left the manifest.
     flows |= await _flows(api, "id", {d["flow_id"] for d in deployments} - set(flows.values()))
@@ -47,6 +54,7 @@ async def observe(api: Api, desired: Sequence[Deployment], *, project: str) -> O
         ),
         {pool["name"]: pool["type"] for pool in pools},
         flows,
+        found,
     )
 
 
@@ -90,6 +98,27 @@ async def _pools(api: Api, names: Collection[str]) -> list[dict[str, Any]]:
         for chunk in _chunks(sorted(names))
     ]
     return [pool for chunk in chunks for pool in chunk]
+
+
+async def _variables(api: Api, project: str, names: Sequence[str] | None) -> tuple[LiveVariable, ...]:
+    if names is None:
+        return ()
+    queries = [{"tags": {"all_": [project_tag(project)]}}, *({"name": {"any_": list(chunk)}} for chunk in _chunks(sorted(names)))]
+    found = {item["id"]: item for query in queries for item in await _all_of(api, "/variables/filter", {"variables": query})}
+    return tuple(
+        LiveVariable(item["id"], item["name"], item["value"], tuple(item["tags"]), str(item["updated"]))
+        for item in sorted(found.values(), key=lambda item: str(item["name"]))
+    )
+
+
+async def _all_of(api: Api, path: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a filter without a count gives, which is sorted by name: one that changes meanwhile is seen by the next plan."""
+    found: list[dict[str, Any]] = []
+    while True:
+        items = await api.request("POST", path, {**query, "limit": _CHUNK, "offset": len(found)})
+        found += items
+        if len(items) < _CHUNK:
+            return found
 
 
 async def _all_pages(api: Api, path: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,10 +13,12 @@ from pulpo.apply.prefect.steps import (
     CreatePool,
     CreateSchedule,
     DeleteDeployment,
+    DeleteVariable,
     Step,
     Steps,
     UpdateDeployment,
 )
+from pulpo.apply.prefect.variables import plan_variables
 from pulpo.apply.prefect.wire import FIELDS, differing, directory_of, is_ours, project_tag, schedule_body, wanted_fields
 from pulpo.errors import ApplyError
 
@@ -27,28 +29,32 @@ if TYPE_CHECKING:
     from pulpo.apply.prefect.scope import Scope
     from pulpo.apply.prefect.state import LiveDeployment, Observed
     from pulpo.compile.deployment import Deployment, WorkPool
+    from pulpo.compile.variables import Variable
 
 #: The first five Prefect refuses in names; the others end the path of a request to its API.
 _NOT_IN_NAMES = "/%&<>#?"
 
 
-def plan(desired: Sequence[Deployment], observed: Observed, scope: Scope) -> Steps:
+def plan(desired: Sequence[Deployment], observed: Observed, scope: Scope, variables: Sequence[Variable] | None = None) -> Steps:
     """What has to be done so that Prefect has the desired deployments, and no others of the project in this environment.
 
     Args:
         desired: All deployments of the manifest.
         observed: What is in Prefect.
         scope: Whose deployments they are.
+        variables: All variables of the manifest; None leaves those in Prefect alone.
 
     Raises:
-        ApplyError: Prefect can't have a name, a deployment's full name is taken by somebody else's, a work pool of that name has
+        ApplyError: Prefect can't have a name, a name is taken by somebody else's, a work pool of that name has
             another type, or the plan would delete all deployments because none is desired.
     """
     wanted = sorted((d for d in desired if scope.only in (None, d.flow)), key=lambda d: d.full_name)
     live = {d.full_name: d for d in observed.deployments}
     ours = {name: d for name, d in live.items() if is_ours(d.tags, scope.project, scope.environment)}
     _refuse(wanted, live, ours, observed, scope)
-    steps: list[Step] = list(_pools(wanted, observed))
+    of_variables = [] if variables is None else list(plan_variables(variables, observed.variables, scope))
+    leaving = [step for step in of_variables if isinstance(step, DeleteVariable)]
+    steps: list[Step] = [*_pools(wanted, observed), *(step for step in of_variables if step not in leaving)]
     notes: list[Note] = []
     for deployment in wanted:
         if deployment.full_name not in ours:
@@ -59,6 +65,7 @@ def plan(desired: Sequence[Deployment], observed: Observed, scope: Scope) -> Ste
             notes += told
     if scope.only is None:
         steps += _prune({d.full_name for d in wanted}, ours)
+    steps += leaving
     return Steps(tuple(steps), tuple(notes))
 
 

@@ -42,11 +42,25 @@ class LiveDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveVariable:
+    """A variable in Prefect, whoever made it."""
+
+    id: str
+    name: str
+    value: Any
+    tags: tuple[str, ...] = ()
+    #: When it was last changed, as Prefect says it.
+    updated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """All deployments that carry the project's tag or one of the names in question, and the work pools in question."""
+    """Deployments and variables with the project's tag or one of the names in question, and the work pools in question."""
 
     deployments: tuple[LiveDeployment, ...] = ()
     #: The type of each work pool, by its name.
     pools: Mapping[str, str] = field(default_factory=dict)
     #: The ids of flows, by name.
     flows: Mapping[str, str] = field(default_factory=dict)
+    #: Sorted by name; none where nobody asked for them.
+    variables: tuple[LiveVariable, ...] = ()

@@ -77,12 +77,37 @@ class DeleteDeployment:
     id: str
 
 
-Step = CreatePool | CreateDeployment | UpdateDeployment | DeleteDeployment
+@dataclass(frozen=True, slots=True)
+class CreateVariable:
+    """A variable whose name is free."""
+
+    change: Change
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateVariable:
+    """A variable's value and tags."""
+
+    change: Change
+    id: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVariable:
+    """A variable that left the manifest."""
+
+    change: Change
+    id: str
+
+
+Step = CreatePool | CreateVariable | CreateDeployment | UpdateDeployment | UpdateVariable | DeleteDeployment | DeleteVariable
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """All that has to be done, work pools first, and by address; and what has to be told."""
+    """All that has to be done, work pools and variables first, and by address; and what has to be told."""
 
     steps: tuple[Step, ...] = ()
     notes: tuple[Note, ...] = ()
