@@ -10,10 +10,8 @@ from pulpo.manifest.spec import REFERENCES, YOURS, PositiveCount, Seconds, Spec,
 
 #: The path of a page, or a reference that stands for one.
 PAGE_PATTERN = r"^(/|\$\{)\S*$"
-#: What Prefect takes for the name of a variable, and its longest.
-VARIABLE_PATTERN, LONGEST_VARIABLE = r"^[a-z0-9_-]+$", 255
-#: What Prefect's variables hold: data, but not nothing.
-VariableValue = str | bool | int | float | list[Any] | dict[str, Any]
+#: What Prefect takes for the name of a variable.
+VARIABLE_PATTERN = r"^[a-z0-9_-]+$"
 #: A port's number.
 PortNumber = Annotated[int, Field(ge=1, le=65_535), BeforeValidator(integral)]
 
@@ -113,7 +111,7 @@ class ServiceSpec(Spec):
         description="Environment variables that the service is given, by name; each value is a text." + REFERENCES + YOURS,
         examples=[{"LOG_LEVEL": "info", "API_TOKEN": "${API_TOKEN}"}],
     )
-    variables: dict[Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=LONGEST_VARIABLE)], VariableValue] | None = Field(
+    variables: dict[Annotated[str, Field(pattern=VARIABLE_PATTERN)], Any] | None = Field(
         default=None,
         description="Of the service `prefect`: Prefect's variables, which `pulpo apply` makes, by name; each value is any data."
         + REFERENCES

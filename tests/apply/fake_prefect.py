@@ -84,8 +84,7 @@ class FakePrefect:
                 made = {"id": self.new_id(), "updated": "2026-01-01T00:00:00Z", **body}
                 return self.variables.setdefault(made["id"], made)
             case "PATCH", [i]:
-                # As the server does: null is not said.
-                self.variables[i] |= {key: value for key, value in body.items() if value is not None}
+                self.variables[i] |= body
             case "DELETE", [i]:
                 if i not in self.variables:
                     raise RefusedError(404, "Variable not found.")

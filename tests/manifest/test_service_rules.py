@@ -60,6 +60,7 @@ def problems(services, **project) -> list[tuple[str, str]]:
         ({"web": {**WEB, "volumes": ["data"]}}, "PLP230", "services.web.volumes[0]"),
         ({"web": {**WEB, "volumes": ["./data:there"]}}, "PLP230", "services.web.volumes[0]"),
         ({"web": {**WEB, "resources": {"memory": "2 GB"}}}, "PLP230", "services.web.resources.memory"),
+        ({"api": {"variables": {"a": 1}}}, "PLP227", "services.api.variables"),
         ({"prefect": {"ports": ["0.0.0.0:4200:4200"]}}, "PLP231", "services.prefect.ports[0]"),
         ({"db": {"engine": "mongodb", "ports": ["[::]:1:2"]}}, "PLP231", "services.db.ports[0]"),
         ({"db": {"image": "mongo:8", "ports": ["10.0.0.5:1:2"], "environment": {"X": "y"}}}, "PLP231", "services.db.ports[0]"),
