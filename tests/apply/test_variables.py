@@ -132,11 +132,12 @@ def test_from_any_state_the_next_plan_is_empty(before, after, by_hand, cut):
 
 
 def test_a_real_server_has_them(prefect: dict[str, str], tmp_path: Path):
+    environment = {**prefect, "SERVER": prefect["PREFECT_API_URL"], "TOKEN": "hunter2"}
+    del environment["PREFECT_API_URL"]
+
     def pulpo(*arguments: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "pulpo", "-q", *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, env={**prefect, "TOKEN": "hunter2"}, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         assert "hunter2" not in done.stdout + done.stderr
         return done.stdout
@@ -148,7 +149,7 @@ def test_a_real_server_has_them(prefect: dict[str, str], tmp_path: Path):
 
     def lock(said: str) -> None:
         off = "".join(f"  {name}: {{enabled: false}}\n" for name in ("worker", "api", "ui"))
-        text = f"version: 1\nproject: {{name: variables-test}}\nservices:\n  prefect: {{variables: {said}}}\n{off}"
+        text = f"version: 1\nproject: {{name: variables-test}}\nservices:\n  prefect: {{uri: '${{SERVER}}', variables: {said}}}\n{off}"
         (tmp_path / "pulpo.lock.yaml").write_text(text)
 
     number, other = f"n_{os.getpid()}", f"o_{os.getpid()}"

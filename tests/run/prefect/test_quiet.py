@@ -9,6 +9,8 @@ import pytest
 
 from tests.prefect_server import migrate
 
+#: Not two at once: Prefect picks the port of its temporary server among a thousand before that listens there.
+pytestmark = pytest.mark.xdist_group("prefect's temporary server")
 GUARD = """
 import os
 import sys
