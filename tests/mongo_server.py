@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 
 class Mongod:
     """A MongoDB server of the tests' own: small, journaled, without a replica set."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

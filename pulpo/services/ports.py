@@ -93,14 +93,30 @@ def until_free(addresses: Iterable[Address], *, seconds: float) -> list[Address]
 
 
 def holder(port: int) -> Holder | None:
-    """The process that listens on a port; None where there is none, or none that this user may see."""
+    """The process that listens on a port; None where there is none, or none that this user may see.
+
+    Where a process and its children have the same socket, it is the parent, which is the one to stop.
+    """
     import psutil  # it takes its time, which a port that is free does not need
 
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
-                return _holder(psutil.Process(connection.pid))
+            if _listens_on(connection) == port and connection.pid:
+                return _holder(_eldest(psutil.Process(connection.pid), port))
     return None
+
+
+def _eldest(process: psutil.Process, port: int) -> psutil.Process:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        while (parent := process.parent()) and any(_listens_on(one) == port for one in parent.net_connections(kind="tcp")):
+            process = parent
+    return process
+
+
+def _listens_on(connection: psutil._ntuples.sconn | psutil._ntuples.pconn) -> int | None:
+    return connection.laddr.port if connection.status == "LISTEN" and connection.laddr else None
 
 
 def _holder(process: psutil.Process) -> Holder:

@@ -15,9 +15,9 @@ from pathlib import Path
 @contextlib.contextmanager
 def serving(directory: Path, environ: dict[str, str] | None = None) -> Iterator[str]:
     """The API of the project in a directory, under uvicorn, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    from tests.ports import free_port  # which the process itself can't import
+
+    port = free_port()
     environment = {**os.environ, **(environ or {})}
     process = subprocess.Popen([sys.executable, __file__, str(directory), str(port)], env=environment, cwd=directory)
     try:

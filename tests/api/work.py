@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -19,6 +18,7 @@ import httpx
 
 from pulpo.cli.app import CLI
 from pulpo.store.sqlite import SqliteStore
+from tests.ports import free_port
 
 CODE = {
     "jobs/__init__.py": "from jobs import operations\n",
@@ -127,9 +127,7 @@ serve(cli.project, *cli._lock(), Settings(port=int(sys.argv[2]), access_log=Fals
 @contextlib.contextmanager
 def api_process(cli: CLI, environ: dict[str, str] | None = None):
     """An API as a process; yields it with its base URL when it is ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = environ or {k: v for k, v in os.environ.items() if not k.startswith(("PULPO_", "PREFECT_"))}
     log = (cli.project.root / "api.log").open("a")
     process = subprocess.Popen(

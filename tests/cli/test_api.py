@@ -25,14 +25,14 @@ from pulpo.services.local import LocalServices
 from pulpo.services.ports import is_free
 from pulpo.services.spec import Address
 from pulpo.services.state import Status
+from tests.ports import free_port
 from tests.services.conftest import alive, until
 
 
 @pytest.fixture
 def api(jobs, monkeypatch):
     """The jobs example, on a port of its own; what a test leaves running is ended."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("PULPO_API_PORT", str(server.getsockname()[1]))
+    monkeypatch.setenv("PULPO_API_PORT", str(free_port()))
     jobs.services = LocalServices(jobs.directory / "run_cache")
     yield jobs
     jobs.services.stop("api")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import socket
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
+from tests.ports import free_port
 from tests.stack.whole_stack import IMAGE, Containers
 
 pytestmark = [
@@ -93,8 +93,7 @@ def test_from_nothing_through_edits_to_nothing(jobs: Applied, theirs: str):
     foreign = jobs.deployments()["theirs"]
     was = jobs.identities()
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     jobs.edit(
         ("  api:\n    ports: [auto]", f'  api:\n    ports: ["{port}"]'),
         ('QUERY_SECONDS: "2"', 'QUERY_SECONDS: "3"'),

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.ports import free_port
 
 
 @contextlib.contextmanager
@@ -74,8 +75,7 @@ def test_without_a_server_it_says_how_to_name_one(jobs, no_server, command):
 
 
 def test_the_project_s_own_server_that_does_not_run_is_to_be_started(jobs, no_server):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     prefect_is(jobs, f'{{ports: ["{port}:4200"]}}')
     done = jobs("prefect", "deploy", code=2)
     assert f"error: the Prefect server at http://127.0.0.1:{port}/api can't be reached: " in done.err

@@ -22,12 +22,13 @@ import pytest
 from pulpo.services.local import LocalServices
 from pulpo.services.ports import is_free
 from pulpo.services.spec import Address
+from tests.ports import free_port
 
 
 @pytest.fixture
 def ui(jobs, monkeypatch):
     """The jobs example, with the API and the UI on ports of their own; what a test leaves running is ended."""
-    jobs.port, api = _free(), _free()
+    jobs.port, api = free_port(), free_port()
     monkeypatch.setenv("PULPO_UI_PORT", str(jobs.port))
     monkeypatch.setenv("PULPO_API_PORT", str(api))
     jobs.url, jobs.api = f"http://127.0.0.1:{jobs.port}", f"http://127.0.0.1:{api}"
@@ -35,11 +36,6 @@ def ui(jobs, monkeypatch):
     yield jobs
     for name in jobs.services.names():
         jobs.services.stop(name)
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def get(url: str, **headers: str) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pulpo.services.local import LocalServices
 from tests.cli.conftest import Shell
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: Answers every request with 200, on $PORT or the port that Prefect's server is given, when the file `go` is there.
 SERVER = """
 import http.server, os, pathlib, sys, time
+from tests.ports import free_port
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -60,8 +61,7 @@ class Toys(Shell):
     def lock(self, services: str, project: str = "{name: toys}") -> None:
         """Write the lock; `PORT` in the text is a port that is free, another one each time."""
         while "PORT" in services:
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                services = services.replace("PORT", str(server.getsockname()[1]), 1)
+            services = services.replace("PORT", str(free_port()), 1)
         (self.directory / "pulpo.lock.yaml").write_text(f"version: 1\nproject: {project}\nservices:\n{services}")
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import sys
 import time
 import urllib.request
@@ -16,6 +15,7 @@ import pytest
 from pulpo.services.local import LocalServices
 from pulpo.services.probes import TcpProbe
 from pulpo.services.spec import Address, LocalService
+from tests.ports import free_port
 
 PROGRAM = str(Path(__file__).with_name("service.py"))
 
@@ -44,8 +44,7 @@ def get(port: int, path: str = "/") -> str:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pulpo.services.ports import bind, is_free, port_of, remembered
+from pulpo.services.ports import bind, holder, is_free, port_of, remembered
 from pulpo.services.spec import Address
 
 HOST = "127.0.0.1"
@@ -58,3 +60,15 @@ def test_a_port_whose_service_ends_just_while_that_is_asked_is_not_given_up(tmp_
     port = remembered(path, "api", HOST)
     with socket.create_server((HOST, port)) as server:
         assert remembered(path, "api", HOST, holds=lambda: bool(server.close())) == port
+
+
+def test_who_holds_a_port_is_the_parent_of_those_that_have_its_socket():
+    with socket.create_server((HOST, 0)) as server:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[server.fileno()])
+        try:
+            found = holder(server.getsockname()[1])
+        finally:
+            child.kill()
+            child.wait()
+    assert found is not None
+    assert found.pid == os.getpid()

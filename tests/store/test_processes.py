@@ -83,7 +83,9 @@ async def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Pat
     acknowledged = set()
     for name, process in processes.items():
         process.kill()
-        out, errors = process.communicate()
+        assert process.stdout is not None
+        out = process.stdout.read()  # also what was read beyond the first line, which `communicate` would leave out
+        _, errors = process.communicate()
         assert process.returncode == -9, errors
         acknowledged |= {
             f"{name}-0",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import pytest
 
@@ -11,6 +10,7 @@ from pulpo.errors import UsageError
 from pulpo.manifest.model import Manifest
 from pulpo.settings import Project
 from pulpo.store.open import project_store, project_uri
+from tests.ports import free_port
 
 URI = "mongodb://db.example.org/jobs"
 
@@ -61,8 +61,7 @@ def test_the_variable_goes_before_all_of_them(uri):
 
 @pytest.mark.parametrize(("own", "hint"), [(True, "start it: pulpo db start"), (False, "start it, or see that host and port")])
 async def test_one_that_is_down_names_the_command_that_starts_it_where_there_is_one(tmp_path, own, hint):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     db = {"engine": "mongodb", "ports": [str(port)]} if own else {"uri": f"mongodb://127.0.0.1:{port}/jobs"}
     manifest = Manifest.model_validate({"version": 1, "project": {"name": "jobs"}, "services": {"db": db}})
     with pytest.raises(UsageError, match="nothing listens where MongoDB should be") as caught:

@@ -11,8 +11,9 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.ports import free_port
 from tests.ui.browser import opened, showing
-from tests.ui.servers import api_on, free_port
+from tests.ui.servers import api_on
 
 pytestmark = pytest.mark.xdist_group("network")
 

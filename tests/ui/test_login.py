@@ -9,8 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.ports import free_port
 from tests.ui.browser import accessible, opened, showing
-from tests.ui.servers import api_on, free_port
+from tests.ui.servers import api_on
 
 pytestmark = pytest.mark.xdist_group("network")
 #: All characters that a token may have and a cookie may not.

@@ -10,8 +10,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.ports import free_port
 from tests.ui.browser import opened, showing
-from tests.ui.servers import api_on, free_port, nginx
+from tests.ui.servers import api_on, nginx
 
 pytestmark = pytest.mark.xdist_group("network")
 TOKENS = {"PULPO_API_TOKEN": "letmein"}

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,11 +27,6 @@ PROGRAM = Path(__file__).parents[2] / "services" / "service.py"
 def command(*words: str, port: str = "0") -> str:
     """A service of `tests/services/service.py` in YAML; the port is a shell's word, such as `$PORT`."""
     return f'[sh, -c, "exec {sys.executable} {PROGRAM} {" ".join(words)} {port.replace("$", "$$")}"]'
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @dataclasses.dataclass

@@ -22,7 +22,8 @@ from pulpo.services.local import LocalServices
 from pulpo.services.ports import PortTakenError, is_free
 from pulpo.services.spec import Address
 from pulpo.services.state import ServiceState, Status
-from tests.apply.services.local_stack import Stack, command, free_port, has_ended, until
+from tests.apply.services.local_stack import Stack, command, has_ended, until
+from tests.ports import free_port
 
 
 @pytest.fixture

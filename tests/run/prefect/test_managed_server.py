@@ -19,6 +19,7 @@ from pulpo.compile.work_pools import has_worker, process_pools
 from pulpo.manifest.model import Manifest
 from pulpo.run.prefect.server import connected
 from pulpo.run.prefect.worker import READY, worker_name
+from tests.ports import free_port
 
 
 def manifest(**data: object) -> Manifest:
@@ -52,9 +53,7 @@ def test_the_project_s_own_server_is_where_it_listens(taken):
 def test_for_a_run_it_counts_only_while_something_listens_there(taken):
     nothing = url(None)
     assert url({"ports": [f"{taken}:4200"]}, running=True) == f"http://127.0.0.1:{taken}/api"
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
-    assert url({"ports": [f"{free}:4200"]}, running=True) == nothing
+    assert url({"ports": [f"{free_port()}:4200"]}, running=True) == nothing
 
 
 def test_a_worker_serves_the_pools_of_processes_that_flows_name_and_the_one_by_default():
