@@ -153,7 +153,7 @@ def test_all_problems_are_told_in_the_order_of_the_file() -> None:
         "lock:20:15: error PLP101: operations.parsing.clean.on_error: must be fail or skip: 5",
         "lock:21:18: error PLP101: operations.parsing.clean.concurrency: must be a whole number: many",
         "lock:22:8: error PLP101: flows: must be a mapping: [] (write {})",
-        "lock:24:19: error PLP101: services.db.zzz: unknown key: zzz (keys here are enabled, image, command, uri, engine, driver, environment, ports, volumes, depends_on, probe, restart, replicas, resources, grace; your own begin with x-)",
+        "lock:24:19: error PLP101: services.db.zzz: unknown key: zzz (keys here are enabled, image, command, uri, engine, driver, environment, variables, ports, volumes, depends_on, probe, restart, replicas, resources, grace; your own begin with x-)",
     ]
 
 
