@@ -13,7 +13,7 @@ from pulpo.manifest.flow import DIRECTORY_PATTERN, PREFECT_NAME_PATTERN
 from pulpo.manifest.model import VERSION
 from pulpo.manifest.near_misses import choice_hint, entrypoint_hint, key_hint, model_hint, operation_hint
 from pulpo.manifest.schema import portable, schema
-from pulpo.manifest.service import PAGE_PATTERN
+from pulpo.manifest.service import PAGE_PATTERN, VARIABLE_PATTERN
 from pulpo.manifest.spec import COLLECTION_PATTERN
 from pulpo.manifest.value_hints import type_hint
 from pulpo.manifest.yaml_write import flow
@@ -58,6 +58,7 @@ _PATTERNS = {
     portable(COLLECTION_PATTERN): ("a collection is letters, digits, _, - and ., and begins with a letter or _", None),
     portable(PREFECT_NAME_PATTERN): ("a name in Prefect is not empty and has none of / % & < > in it", None),
     portable(DIRECTORY_PATTERN): ("must be an absolute path, beginning with /", "say where it is on the worker's machine"),
+    portable(VARIABLE_PATTERN): ("Prefect names a variable in lower case letters, digits, _ and -", None),
     portable(PAGE_PATTERN): ("must be the path of a page, beginning with /", "such as /health: the host is the service itself"),
 }
 _BEGIN = "it begins with version: 1 and project: {name: NAME}; `pulpo lock` makes one from the code"
