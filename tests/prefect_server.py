@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulpo import CLI
+from pulpo.services.prefect_data import data_in
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def prefect_server(home: Path, *, services: bool = False) -> Iterator[dict[str, 
     ]
     migrate(home)
     with (home / "server.log").open("w") as log:
-        server = subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
+        own = {**environment, **data_in(str(home), ())}
+        server = subprocess.Popen([sys.executable, *command], env=own, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api/health", server, home / "server.log")
         yield {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}

@@ -12,9 +12,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from pulpo.compile.topology import Link, Mount, Needs, Probe, Role, ServiceDefinition, Topology
+from pulpo.compile.topology import Link, Mount, Needs, Probe, Role, ServiceDefinition, Topology, default_command
 from pulpo.manifest.addresses import is_loopback, reached_at
 from pulpo.manifest.references import Reference, parts, references
+from pulpo.services.prefect_data import data_in
 from pulpo.settings import STORE_PATH_VARIABLE
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def _defaults(service: ServiceDefinition, topology: Topology) -> Iterable[tuple[
     """What containers have to be told beside where others are; the manifest goes before."""
     if service.role in (Role.PREFECT, Role.WORKER):
         yield "PREFECT_HOME", PREFECT_DIRECTORY
+    if service.role is Role.PREFECT and service.image is None and service.command == default_command(service.name):
+        yield from data_in(PREFECT_DIRECTORY, (*_passed(service), *service.environment)).items()
     if service.role is Role.PREFECT and service.image is None:
         yield "PREFECT_UI_STATIC_DIRECTORY", _PAGES
     if service.role is Role.PREFECT and service.ports:

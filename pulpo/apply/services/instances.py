@@ -148,7 +148,7 @@ class Instances:
         return state is not None and not state.status.over
 
     def _instance(self, definition: ServiceDefinition, number: int, addresses: Mapping[str, tuple[Address, ...]]) -> Instance:
-        service = as_process(definition, self.project, addresses)
+        service = as_process(definition, self.project, addresses, self.environ)
         if number > 1:
             environment = {**service.environment, _REPLICA: str(number)}
             service = replace(service, name=f"{service.name}.{number}", environment=environment)

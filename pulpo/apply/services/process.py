@@ -14,6 +14,7 @@ from pulpo.errors import UsageError
 from pulpo.manifest.addresses import AUTO, DEFAULT_PORTS, LOOPBACK, Port, reached_at
 from pulpo.manifest.references import resolve
 from pulpo.manifest.service_rules import GUARDED, TOKENS
+from pulpo.services.prefect_data import data_in
 from pulpo.services.probes import CommandProbe, HttpProbe, LogProbe, TcpProbe
 from pulpo.services.spec import Address, LocalService
 
@@ -75,16 +76,19 @@ def _listening(service: ServiceDefinition, prefix: str) -> ServiceDefinition:
     return replace(service, environment=environment, ports=(first, *others), links=links)
 
 
-def as_process(definition: ServiceDefinition, project: Project, addresses: Mapping[str, Sequence[Address]]) -> LocalService:
+def as_process(
+    definition: ServiceDefinition, project: Project, addresses: Mapping[str, Sequence[Address]], environ: Mapping[str, str]
+) -> LocalService:
     """The process that the service is.
 
     Args:
         definition: The service, its references resolved.
         project: Where it runs.
         addresses: Where services listen, by name: of this one, and of those that it links to; in the order of their ports.
+        environ: The environment variables of this process, which it inherits.
     """
     own = tuple(addresses.get(definition.name, ()))
-    environment = {**_base(definition, project), **_links(definition, addresses), **definition.environment}
+    environment = {**_base(definition, project, environ), **_links(definition, addresses), **definition.environment}
     return LocalService(
         definition.name,
         _command(definition, project, own),
@@ -129,11 +133,13 @@ def data_directory(project: Project, name: str) -> Path:
     return project.cache / "data" / name
 
 
-def _base(definition: ServiceDefinition, project: Project) -> dict[str, str]:
+def _base(definition: ServiceDefinition, project: Project, environ: Mapping[str, str]) -> dict[str, str]:
     """What each process is told, before its links: it does not hold its output back."""
     base = {"PYTHONUNBUFFERED": "1"}
     if definition.role is Role.PREFECT:
-        base["PREFECT_HOME"] = str(data_directory(project, definition.name))
+        directory = str(data_directory(project, definition.name))
+        own = definition.command == default_command(definition.name)  # else it may be a Python without Pulpo
+        base |= data_in(directory, {*environ, *definition.environment}) if own else {"PREFECT_HOME": directory}
     return base
 
 

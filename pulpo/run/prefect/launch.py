@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect import State as PrefectState
+from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
 from pulpo.compile.artifacts import artifacts, write
 from pulpo.compile.codegen import PrefectCodeGenerator
@@ -27,7 +28,7 @@ from pulpo.run.failure import describe
 from pulpo.run.inputs import InputChoice
 from pulpo.run.plan import Asked, Plan, prepare
 from pulpo.run.prefect.plans import ENGINE, LAUNCHED, Planned
-from pulpo.run.prefect.project import NO_SERVER, has_server
+from pulpo.run.prefect.project import NO_SERVER, data_of_temporary_server, has_server
 from pulpo.run.prefect.server import configured, connected
 from pulpo.run.prefect.tagged import tagged
 from pulpo.run.prefect.task_runners import check
@@ -98,10 +99,12 @@ class PrefectEngine:
         with rare_collections():
             plan = await prepare(flow, asked, store=store, engine=ENGINE, on_event=on_event, **settings)
             this = Planned(plan, store, self._compiler, on_event)
+            server: dict[Any, Any] = {}
             if not has_server():
                 self._talk(NO_SERVER)
+                server[PREFECT_SERVER_DATABASE_CONNECTION_URL] = data_of_temporary_server()
             entry = self._manifest.flows.get(home)
-            with tagged((entry.tags or ()) if entry is not None else ()):
+            with temporary_settings(server), tagged((entry.tags or ()) if entry is not None else ()):
                 return await _launch(found, self._parameters(home, plan), this)
 
     def _parameters(self, home: str, plan: Plan) -> dict[str, object]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from prefect.exceptions import CancelledRun, FailedRun
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_DATABASE_CONNECTION_URL
 
 from pulpo.declare.discover import add_to_path
 from pulpo.errors import PulpoError, UsageError
+from pulpo.services.prefect_data import DATABASE, sqlite_url, with_plugin
 from pulpo.settings import LOCK_NAME
 
 NO_SERVER = "no Prefect server is configured: Prefect starts one of its own for this run, which takes up to half a minute"
@@ -21,6 +23,12 @@ NO_SERVER = "no Prefect server is configured: Prefect starts one of its own for 
 def has_server() -> bool:
     """Whether a Prefect server is configured; without one each process starts one of its own."""
     return bool(PREFECT_API_URL.value())
+
+
+def data_of_temporary_server() -> str:
+    """The URL of the database of the server that Prefect starts for one run; it opens its own as the project's server does."""
+    url = str(PREFECT_SERVER_DATABASE_CONNECTION_URL.value())
+    return with_plugin(url) if url == sqlite_url(str(PREFECT_HOME.value())) else url
 
 
 @contextlib.contextmanager
@@ -37,6 +45,7 @@ def project(file: str) -> Iterator[None]:
         sys.excepthook = _say
         if not has_server():
             sys.stderr.write(f"{NO_SERVER}\n")
+            os.environ[DATABASE] = data_of_temporary_server()
     yield
 
 
