@@ -199,7 +199,7 @@ def test_any_damage_is_told_with_a_place_or_is_none(data: Any) -> None:
     else:
         return
     assert told
-    assert all(problem.place and problem.code in ("PLP005", "PLP101") for problem in told)
+    assert all(problem.place and problem.code in ("PLP005", "PLP007", "PLP101") for problem in told)
 
 
 def test_saving_writes_the_text_and_says_so(tmp_path: Path) -> None:
