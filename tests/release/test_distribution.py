@@ -131,10 +131,11 @@ def test_the_versions_that_it_says_it_is_for_are_those_it_may_be_installed_on():
     assert supported() == [f"3.{n}" for n in range(int(minimum.partition(".")[2]), int(supported()[-1].partition(".")[2]) + 1)]
 
 
-def test_the_command_is_its_entry_point(wheel):
+def test_the_command_and_the_plugin_are_its_entry_points(wheel):
     (text,) = (content for name, content in wheel.items() if name.endswith("/entry_points.txt"))
     points = configparser.ConfigParser()
     points.read_string(text.decode())
     assert {section: dict(points[section]) for section in points.sections()} == {
-        "console_scripts": {"pulpo": "pulpo.__main__:main"}
+        "console_scripts": {"pulpo": "pulpo.__main__:main"},
+        "sqlalchemy.plugins": {"pulpo": "pulpo.services.prefect_sqlite:LeaveFailedConnections"},
     }
