@@ -27,7 +27,7 @@ from pulpo.store.mongo_address import check_driver, read_address, translated
 from pulpo.store.mongo_connection import Connection
 from pulpo.store.mongo_documents import Documents
 from pulpo.store.mongo_driver import BSONError, errors
-from pulpo.store.mongo_query import after_filter, all_of, where_filter
+from pulpo.store.mongo_query import after_filters, all_of, where_filter
 from pulpo.store.mongo_records import Document, Stored
 from pulpo.store.query import check_paging, checked, sort_order
 from pulpo.store.values import canonical
@@ -207,11 +207,11 @@ class MongoStore:
         """A page of the records that meet all conditions, in the order of `sort`; see `Store.find`."""
         check_paging(limit, skip)
         order, conditions = sort_order(sort), checked(where)
-        behind = after_filter(order, read_cursor(after, order)) if after is not None else {}
+        behind = after_filters(order, read_cursor(after, order)) if after is not None else [{}]
         with self._asking(collection):
             documents = await self._reading(collection)
             chosen = where_filter(collection, conditions, canonical(text), object_ids=documents.object_ids)
-            return await documents.find(all_of([chosen, behind]), order, limit, skip)
+            return await documents.find([all_of([chosen, one]) for one in behind], order, limit, skip)
 
     async def count(self, collection: Collection, where: Sequence[Condition] = (), *, text: str | None = None) -> int:
         """How many records meet all conditions."""

@@ -146,11 +146,22 @@ class Documents:
             self.tell(self.collection)
         return deleted
 
-    async def find(self, where: Filter, order: Sequence[Sort], limit: int, skip: int) -> Page:
-        """A page of the records that `where` is true of."""
-        cursor = self.driver.find_raw_batches(where, sort=sort_keys(order), skip=skip, limit=limit + 1, allow_disk_use=True)
-        batches = [batch async for batch in cursor]
-        records = [mongo_records.record_of(one) for batch in batches for one in read_bson(batch)]
+    async def find(self, ways: Sequence[Filter], order: Sequence[Sort], limit: int, skip: int) -> Page:
+        """A page of the records that any of `ways` is true of; those of one stand before those of the next one."""
+        unread = skip if len(ways) > 1 else 0  # nobody knows how many of them are behind the first way
+        batches: list[bytes] = []
+        records: list[Record] = []
+        for where in ways:
+            left = unread + limit + 1 - len(records)
+            cursor = self.driver.find_raw_batches(
+                where, sort=sort_keys(order), skip=skip - unread, limit=left, allow_disk_use=True
+            )
+            found = [batch async for batch in cursor if batch]
+            batches += found
+            records += [mongo_records.record_of(one) for batch in found for one in read_bson(batch)]
+            if len(records) > unread + limit:
+                break
+        records = records[unread:]
         if len(records) <= limit:
             return Page(records)
         # The one more than asked for is the last of the last batch; the keys are of the one before.

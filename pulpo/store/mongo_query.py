@@ -78,8 +78,8 @@ def keys_of(document: Mapping[str, Any], order: Sequence[Sort]) -> list[str]:
     return keys
 
 
-def after_filter(order: Sequence[Sort], keys: Sequence[Any]) -> Filter:
-    """The records behind the one with these sort keys.
+def after_filters(order: Sequence[Sort], keys: Sequence[Any]) -> list[Filter]:
+    """The records behind the one with these sort keys: all that one filter is true of stand before those of the next one.
 
     Raises:
         StoreError: The keys are of no cursor.
@@ -91,7 +91,8 @@ def after_filter(order: Sequence[Sort], keys: Sequence[Any]) -> Filter:
         # Alternatives stand side by side, so that the server can walk along an index for each and merge.
         ways.append(all_of([*same, _behind(field, values[field], descending=direction < 0)]))
         same.append(_same(field, values[field], descending=direction < 0))
-    return _any(ways)
+    # Where it merges, the server sets what is missing before what is null, which its order has as the same.
+    return ways[::-1] if None in values.values() else [_any(ways)]
 
 
 def _condition(condition: Condition, *, object_ids: bool) -> Filter:

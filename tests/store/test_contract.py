@@ -611,6 +611,19 @@ async def test_a_cursor_can_hold_any_value(store: Store, jobs: Collection, field
         assert [one for page in found for one in page] == (await store.find(jobs, sort=sort)).items
 
 
+@pytest.mark.parametrize("descending", [False, True])
+async def test_missing_and_null_are_the_same_to_pages_along_an_index(store: Store, descending: bool) -> None:
+    collection = Collection("jobs", indexes=(Index(("n", "m")),))
+    await put(store, collection, {"n": None, "m": None}, {"n": None, "m": None}, {"m": 1}, {"n": None, "m": 1}, {"n": 1}, {})
+    sort = [Sort("n", descending), Sort("m", descending)]
+    everything = (await store.find(collection, sort=sort)).items
+    for limit in (1, 2, 3):
+        found = await pages(store, collection, limit=limit, sort=sort)
+        assert [one for page in found for one in page] == everything
+    first = await store.find(collection, sort=sort, limit=1)
+    assert (await store.find(collection, sort=sort, limit=2, skip=2, after=first.next)).items == everything[3:5]
+
+
 async def test_a_page_is_not_disturbed_by_what_comes_and_goes(store: Store, jobs: Collection) -> None:
     await put(store, jobs, *({"n": n} for n in range(6)))
     first = await store.find(jobs, sort=[Sort("n")], limit=3)
