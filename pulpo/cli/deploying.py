@@ -125,8 +125,8 @@ async def connected(project: Project, manifest: Manifest, document: Document) ->
 
 def serve_worker(project: Project, manifest: Manifest, document: Document, *, say: Callable[[str], None]) -> None:
     """Run a worker in this process until a signal ends it; see `CLI.prefect_worker`."""
-    if project.environment:
-        os.environ["PULPO_ENV"] = project.environment  # the flow runs are processes of their own
+    # The flow runs have what this process has, and each deployment says its own environment, or is of none.
+    os.environ.pop("PULPO_ENV", None)
     # What the flow runs say is this process's log.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
     with importing_prefect():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from dataclasses import dataclass
 from keyword import iskeyword
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from pulpo.compile.flow import Argument, Step
+    from pulpo.compile.flow import Argument, Settings, Step
     from pulpo.compile.modules import Module
     from pulpo.compile.task_runner import TaskRunner
     from pulpo.manifest.model import Manifest
@@ -243,9 +244,7 @@ class _Writer:
         settings = step.settings
         if not settings.retries:
             return None
-        first = 1.0 if settings.retry_delay is None else settings.retry_delay
-        delays = [seconds(first * 2**number) for number in range(min(settings.retries, _MAX_DELAYS))]
-        text = items(delays, len("    retry_delay_seconds=["), len("],"), 4)
+        text = items([*map(seconds, delays_of(settings))], len("    retry_delay_seconds=["), len("],"), 4)
         return Retry(settings.retries, text, self._scope.runtime("worth_retrying"))
 
     def _returns(self, step: Step) -> str:
@@ -309,6 +308,11 @@ class _Writer:
     def _object(self, step: Step, argument: str, entrypoint: str, outer: dict[tuple[str, str], str]) -> str:
         fields = [f"{p.name}={outer[step.operation, p.name]}" for p in step.parameters if p.argument == argument]
         return _call(f"{argument}={self._scope.parameter_object(entrypoint)}", fields, 12)
+
+
+def delays_of(settings: Settings) -> list[float]:
+    """The delays that Prefect is told of: as many as it takes."""
+    return list(itertools.islice(settings.delays(), _MAX_DELAYS))
 
 
 def order_only(step: Step) -> tuple[str, ...]:

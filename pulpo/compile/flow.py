@@ -83,6 +83,13 @@ class Settings:
     version: str | None = None
     tags: tuple[str, ...] = ()
 
+    def delays(self) -> Iterator[float]:
+        """Seconds before each retry: `retry_delay`, by default 1, doubled each time."""
+        delay = 1.0 if self.retry_delay is None else self.retry_delay
+        for _ in range(self.retries or 0):
+            yield delay
+            delay *= 2
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

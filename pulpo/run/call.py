@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import itertools
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -32,13 +32,6 @@ class Function(NamedTuple):
     def __call__(self, values: Values) -> Any:
         """What the bare function gives: of an async one, a coroutine."""
         return self.function(**values)
-
-    def delays(self) -> Iterator[float]:
-        """Seconds before each retry: `retry_delay`, by default 1, doubled each time."""
-        delay = 1.0 if self.settings.retry_delay is None else self.settings.retry_delay
-        for _ in range(self.settings.retries or 0):
-            yield delay
-            delay *= 2
 
 
 @dataclass(slots=True)
@@ -81,7 +74,7 @@ class Caller(NamedTuple):
 
     async def call(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """Calls from the event loop; `values` is asked before each try. Raises nothing but `CancelledError`."""
-        delays = self.function.delays()
+        delays = self.function.settings.delays()
         for attempt in itertools.count(1):
             try:
                 async with self.slot():
@@ -101,7 +94,7 @@ class Caller(NamedTuple):
 
     def call_here(self, values: Callable[[], Values], receive: Callable[[Any], Any]) -> Outcome:
         """The same for a sync function without a time limit, in the caller's own thread; raises nothing."""
-        delays = self.function.delays()
+        delays = self.function.settings.delays()
         for attempt in itertools.count(1):
             try:
                 return Outcome(receive(self.function(values())), attempts=attempt)

@@ -8,6 +8,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
@@ -49,9 +50,9 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     In a run what comes back is checked and kept for those that take it, and nothing is returned: Prefect would keep it until the
     flow ends. A task that is called by itself returns what the function does.
     """
-    shown = _SHOWN.get()
-    if shown is not None:
-        return shown()
+    instead = _INSTEAD.get()
+    if instead is not None:
+        return instead(function)
     current = _CALL.get()
     if current is not None:
         await current.attempt(function)
@@ -90,6 +91,8 @@ class _Call:
     values: Callable[[], Values]
     first: Values
     receive: Callable[[Any], Any]
+    #: Has a place among the threads, but between two tries.
+    place: AsyncExitStack
     attempts: int = 0
     made: Any = None
     error: BaseException | None = None
@@ -100,6 +103,9 @@ class _Call:
     async def attempt(self, function: Callable[..., Any]) -> None:
         """One try."""
         self.attempts += 1
+        lets_go = self.caller.function.settings.timeout is None  # else the wait for a place would count
+        if lets_go and self.attempts > 1:
+            await self.place.enter_async_context(self.caller.slot())
         if self.attempts > 1 and (self.error is not None or self.timed_out):
             self.caller.on_retry(self.attempts, self.failure())
         self.error, self.timed_out = None, False
@@ -115,6 +121,8 @@ class _Call:
             if caller.is_the_engines(error):
                 raise
             forget_cancellation()
+            if lets_go:
+                await self.place.aclose()
             self.error, self.trace = error, error.__traceback__
             if isinstance(error, Exception):
                 raise
@@ -130,18 +138,31 @@ class _Call:
 _CALL: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("pulpo_call", default=None)
 
 
-#: What a task run ends as that is made to be shown alone; made in it, for Prefect drops states older than the last one.
-_SHOWN: contextvars.ContextVar[Callable[[], State[Any]] | None] = contextvars.ContextVar("pulpo_shown", default=None)
+#: What a task gives whose function is not to be called.
+_INSTEAD: contextvars.ContextVar[Callable[[Callable[..., Any]], Any] | None] = contextvars.ContextVar(
+    "pulpo_instead", default=None
+)
 
 
 async def show(member: Member, state: Callable[[], State[Any]]) -> None:
     """Makes a task run that ends so, in which nothing is called."""
     task: Any = member.callee
-    token = _SHOWN.set(state)
+    # Made in the task run, for Prefect drops states older than the last one.
+    token = _INSTEAD.set(lambda _: state())
     try:
         await task(**dict.fromkeys(_taken(task)), return_state=True)
     finally:
-        _SHOWN.reset(token)
+        _INSTEAD.reset(token)
+
+
+async def function_of(task: Task[..., Any]) -> Callable[..., Any]:
+    """The function that a task calls, which is not called."""
+    token = _INSTEAD.set(lambda function: function)
+    try:
+        function: Callable[..., Any] = await task.fn(**dict.fromkeys(_taken(task)))
+        return function
+    finally:
+        _INSTEAD.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +200,10 @@ class TaskCaller:
             if state is not None:
                 self.note(state)
             return outcome if outcome.error is not None else await self._received(outcome, receive)
-        async with self.caller.slot():
+        async with AsyncExitStack() as place:
+            await place.enter_async_context(self.caller.slot())
             await self.caller.on_begin()
-            current = _Call(self.caller, values, values(), receive)
+            current = _Call(self.caller, values, values(), receive, place)
             token = _CALL.set(current)
             try:
                 state = await self._run_task(current.first)

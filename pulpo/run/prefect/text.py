@@ -10,15 +10,17 @@ from typing import Any
 from prefect import Flow
 from prefect.task_runners import TaskRunner
 
-from pulpo.compile.codegen import order_only
+from pulpo.compile.codegen import delays_of, order_only
 from pulpo.compile.deployment import ORCHESTRATION
 from pulpo.compile.flow import FlowDefinition, Step
 from pulpo.compile.orchestration import OrchestrationCompiler
 from pulpo.compile.task_runner import task_runner_of
+from pulpo.declare.entrypoint import resolve
 from pulpo.errors import UsageError
 from pulpo.manifest.flow import FlowSpec
 from pulpo.names import PIPELINE, lies_in
 from pulpo.run.prefect.task_runners import Elsewhere
+from pulpo.run.prefect.tasks import function_of
 from pulpo.run.prefect.wiring import Member, Wire
 
 #: Where the members go of a flow that is called to be read.
@@ -39,6 +41,8 @@ class Text:
 
     #: By operation.
     steps: dict[str, Member] = field(default_factory=dict)
+    #: What the task of each operation calls.
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
     #: The operations below each subflow, by its function.
     below: dict[Callable[..., Any], frozenset[str]] = field(default_factory=dict)
     #: By flow.
@@ -51,9 +55,11 @@ async def read(members: Sequence[Member]) -> Text:
     for member in members:
         if not isinstance(member.callee, Flow):
             text.steps[member.callee.name] = member
+            text.functions[member.callee.name] = await function_of(member.callee)
             continue
         inner = await read(await _members_of(member))
         text.steps |= inner.steps
+        text.functions |= inner.functions
         text.below |= inner.below
         text.runners |= {**inner.runners, member.callee.name: member.callee.task_runner}
         text.below[member.callee.fn] = frozenset(inner.steps)
@@ -74,7 +80,7 @@ def check(flow: str, text: Text, compiler: OrchestrationCompiler) -> None:
     """Compares the text of a flow with what the lock says of it.
 
     Raises:
-        UsageError: They differ, so that the text would run something else.
+        UsageError: They differ, so that the text would run something else; or the lock names a function that is not there.
     """
     differences = list(_differences(text, compiler.operations_of(flow), compiler))
     differences += _other_runners(text, compiler.manifest.flows)
@@ -91,7 +97,10 @@ def _differences(text: Text, operations: Sequence[str], compiler: OrchestrationC
     yield from (f"the lock has no {name}" for name in sorted(set(text.steps) - set(operations)))
     for operation in operations:
         if operation in text.steps:
-            yield from _differences_of(text.steps[operation], compiler.step(operation))
+            step = compiler.step(operation)
+            yield from _differences_of(text.steps[operation], step)
+            if text.functions[operation] is not resolve(step.entrypoint):
+                yield f"the function of {operation}"
 
 
 def _other_runners(text: Text, flows: Mapping[str, FlowSpec]) -> Iterator[str]:
@@ -113,6 +122,8 @@ def _differences_of(member: Member, declared: Step) -> Iterator[str]:
         return
     if (task.retries or 0) != (settings.retries or 0):
         yield f"retries of {name}"
+    if task.retries and task.retry_delay_seconds != delays_of(settings):
+        yield f"retry_delay of {name}"
     if task.timeout_seconds != settings.timeout:
         yield f"timeout of {name}"
 

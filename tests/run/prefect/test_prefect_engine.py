@@ -73,6 +73,30 @@ FAULTS = (
 """
 )
 
+#: More operations than there are threads, all of which fail once.
+WAITING = """
+    from pathlib import Path
+
+    from pulpo import operation
+
+    HERE = Path(__file__).parent
+
+    def attempt(name: str) -> None:
+        first = not (HERE / name).exists()
+        (HERE / name).touch()
+        with (HERE / "tries").open("a") as tries:
+            tries.write("1\\n" if first else "2\\n")
+        if first:
+            raise OSError("busy")
+""" + "".join(
+    f"""
+    @operation("many.op{number}", retries=1, retry_delay=3)
+    def op{number}() -> None:
+        attempt("op{number}")
+"""
+    for number in range(40)
+)
+
 
 def answer(run: dict) -> dict:
     """What a run says, without what is of this very run."""
@@ -261,6 +285,35 @@ def test_text_older_than_the_lock_runs_nothing(jobs):
     _, err = jobs.python(jobs.script("scraping_flow"), code=1)
     assert "is older than the lock: where stepstone of scraping.merge comes from" in err
     assert "there are no runs yet" in jobs("runs")[1]
+
+
+def test_text_that_calls_another_function_than_the_lock_says_runs_nothing(jobs):
+    jobs.compile()
+    (jobs.directory / "jobs" / "cleaning.py").write_text(
+        "from jobs.models import *\n\ndef clean(raw: RawJobs) -> CleanedJobs: ...\n"
+    )
+    lock = jobs.directory / "pulpo.lock.yaml"
+    lock.write_text(lock.read_text().replace("entrypoint: jobs.operations:clean", "entrypoint: jobs.cleaning:clean"))
+    _, err = jobs.python(jobs.script("parsing_flow"), code=1)
+    assert "is older than the lock: the function of parsing.clean" in err
+    assert "there are no runs yet" in jobs("runs")[1]
+
+
+def test_text_with_other_delays_than_the_lock_has_runs_nothing(project):
+    shop = project(WAITING)
+    shop("compile")
+    lock = shop.directory / "pulpo.lock.yaml"
+    lock.write_text(lock.read_text().replace("retry_delay: 3", "retry_delay: 4"))
+    _, err = shop.python(shop.script("pipeline_flow"), code=1)
+    assert "is older than the lock: retry_delay of many.op0" in err
+
+
+def test_who_waits_for_the_next_try_keeps_no_thread_from_others(project):
+    shop = project(WAITING)
+    answer(shop.run("pipeline", "--engine", "prefect"))
+    tries = (shop.directory / "tries").read_text().split()
+    assert tries[:40] == ["1"] * 40
+    assert tries[40:] == ["2"] * 40
 
 
 def test_text_with_another_default_than_the_lock_has_runs_nothing(jobs):

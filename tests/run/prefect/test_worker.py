@@ -94,6 +94,27 @@ def working(shell: Shell, pool: str):
         end(worker)
 
 
+def test_the_worker_of_an_environment_runs_each_deployment_in_its_own(tmp_path, prefect):
+    shell = a_project(tmp_path / "here", prefect, "here")
+    lock = shell.directory / "pulpo.lock.yaml"
+    code = shell.directory / "here.py"
+    code.write_text(
+        code.read_text()
+        .replace('note("load")', 'note(str(os.environ.get("PULPO_ENV")))')
+        .replace("import asyncio", "import asyncio, os")
+    )
+    lock.write_text(lock.read_text() + "environments:\n  prod: {}\n")
+    shell("prefect", "deploy")
+    shell("--env", "prod", "prefect", "deploy")
+    worker = shell.start("-m", "pulpo", "--env", "prod", "prefect", "worker", PREFECT_WORKER_QUERY_SECONDS="1")
+    try:
+        for environment in ((), ("--env", "prod")):
+            shell(*environment, "prefect", "run", "here.load", "--param", "word=a", "--watch")
+    finally:
+        end(worker)
+    assert (shell.directory / "log").read_text().split() == ["None", "prod"]
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory, prefect):
     """The project, deployed, with a worker."""
