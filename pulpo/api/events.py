@@ -103,8 +103,8 @@ class Observer:
         self._versions: Mapping[str, int] = {}
         #: The runs that were not over at the last look.
         self._open: dict[str, RunRecord] = {}
-        #: By run, what was told of it last.
-        self._told: dict[str, tuple[int, State]] = {}
+        #: By run, what was told of it last; a sign of life is nothing new.
+        self._told: dict[str, Event] = {}
         #: By run, the steps that were told of last: all that have the latest time, by their writer's clock.
         self._steps: dict[str, list[Record]] = {}
         self.id = ""
@@ -128,7 +128,7 @@ class Observer:
         versions = dict(await self._store.versions())
         changed = {name for name, version in versions.items() if version != self._versions.get(name)}
         near, events = set(self._open), list[Event]()
-        if changed & {RUNS.name, STEPS.name} or any(run.process and run.process.is_gone() for run in self._open.values()):
+        if changed & {RUNS.name, STEPS.name} or any(run.is_given_up for run in self._open.values()):
             events += await self._runs()
             near |= {event.run for event in events if event.run}
         events += records_events(manifest, versions, changed)
@@ -142,15 +142,15 @@ class Observer:
 
     async def _runs(self) -> list[Event]:
         """What changed of runs and of their steps; nothing is noted as told before all is read."""
-        candidates = [(record.rev, RunRecord.of(record)) for record in await self._candidates()]
-        told = {run.id: (rev, run.state) for rev, run in candidates}
-        changed = [run for _, run in candidates if self._told.get(run.id) != told[run.id]]
-        near = {run.id: run for _, run in candidates if run.state is State.RUNNING} | {run.id: run for run in changed}
+        candidates = [RunRecord.of(record) for record in await self._candidates()]
+        told = {run.id: _run_event(run) for run in candidates}
+        changed = [run for run in candidates if self._told.get(run.id) != told[run.id]]
+        near = {run.id: run for run in candidates if run.state is State.RUNNING} | {run.id: run for run in changed}
         steps = {run: await self._new_steps(run) for run in sorted(near)}
         self._told = told
         self._open = {run.id: run for run in near.values() if run.state is State.RUNNING}
         self._steps = {run: _latest(self._steps.get(run, []), steps[run]) for run in self._open}
-        return [*map(_run_event, changed), *(_step_event(step) for some in steps.values() for step in some)]
+        return [*(told[run.id] for run in changed), *(_step_event(step) for some in steps.values() for step in some)]
 
     async def _candidates(self) -> list[Record]:
         """The runs that may have changed since the last look: those that go on, that went on then, or began since; by id.

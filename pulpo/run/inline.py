@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 from pulpo.compile.flow import FlowDefinition
 from pulpo.manifest.model import ModelSpec
@@ -19,6 +20,9 @@ from pulpo.run.record import RUNS, RunRecord, State
 from pulpo.run.steps import Steps
 from pulpo.store.base import Record, Store, StoreError
 from pulpo.store.values import now
+
+#: Seconds between two signs of life of a run's process; see `pulpo.run.record.SILENCE`.
+SIGN: Final = 10.0
 
 
 async def execute(
@@ -64,7 +68,7 @@ async def carry_out(plan: Plan, store: Store, on_event: Listener | None, make: C
 
     Raises what `execute` raises once a run has begun.
     """
-    record = plan.record
+    record = dataclasses.replace(plan.record, seen=now())
     board = Board(plan.steps, record.id, on_event)
     try:
         await store.upsert_many(RUNS, [Record(record.id, record.data(), run=record.id)])
@@ -75,7 +79,8 @@ async def carry_out(plan: Plan, store: Store, on_event: Listener | None, make: C
             board, plan.ready, plan.reused, run=record.id, store=store, codecs=plan.codecs, search=plan.search,
             given=plan.outside.given, on_event=on_event,
         )  # fmt: skip
-        await steps.run()
+        async with _alive(store, record.id):
+            await steps.run()
     except (asyncio.CancelledError, KeyboardInterrupt):
         with contextlib.suppress(StoreError):  # it shows as crashed once this process is gone
             await _conclude(store, record, board, State.CANCELLED, on_event)
@@ -87,12 +92,31 @@ async def carry_out(plan: Plan, store: Store, on_event: Listener | None, make: C
     return await _conclude(store, record, board, State.FAILED if board.errors() else State.COMPLETED, on_event)
 
 
+@contextlib.asynccontextmanager
+async def _alive(store: Store, run: str) -> AsyncIterator[None]:
+    """Meanwhile the run's record says again and again that this process executes it: others can't look at its processes."""
+
+    async def say() -> None:
+        while True:
+            await asyncio.sleep(SIGN)
+            with contextlib.suppress(StoreError):  # a store that stays away ends the run by other means
+                await store.patch(RUNS, run, {"seen": now()})
+
+    saying = asyncio.create_task(say())
+    try:
+        yield
+    finally:
+        saying.cancel()
+        await asyncio.wait({saying})
+
+
 async def _conclude(
     store: Store, record: RunRecord, board: Board, state: State, on_event: Listener | None, error: str | None = None
 ) -> RunRecord:
     """Stores how the run ended."""
     problems = [*([error] if error else []), *board.errors()]
-    ended = dataclasses.replace(record, state=state, finished=now(), error=paragraphs(problems) or None, steps=board.records())
+    error = paragraphs(problems) or None
+    ended = dataclasses.replace(record, state=state, finished=now(), seen=None, error=error, steps=board.records())
     await store.upsert_many(RUNS, [Record(ended.id, ended.data(), run=ended.id)])
     if on_event is not None:
         on_event(Event("run", ended.id, message=state.value))

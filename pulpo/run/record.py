@@ -15,13 +15,13 @@ import json
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import psutil
 
 from pulpo.store.base import Collection, Index, Record
-from pulpo.store.values import from_iso
+from pulpo.store.values import from_iso, now
 
 RUNS = Collection("pulpo_runs", indexes=(Index(("flow",)), Index(("state",))))
 STEPS = Collection("pulpo_steps")
@@ -36,6 +36,9 @@ HISTORY = (RUNS, STEPS, OUTPUTS, CACHE, INPUTS, LOGS, CANCELS, REQUESTS)
 
 #: Ids in one record of `pulpo_outputs`.
 CHUNK = 10_000
+#: How long a run may say nothing before it counts as crashed on another machine: many times what is between two signs of life,
+#: so that clocks may differ by some seconds, and a store may be away for a moment.
+SILENCE = dt.timedelta(seconds=60)
 
 
 class State(enum.StrEnum):
@@ -68,9 +71,14 @@ class Process:
         process = psutil.Process()
         return cls(socket.gethostname(), process.pid, process.create_time())
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is another machine's, or another container's."""
+        return self.host != socket.gethostname()
+
     def is_gone(self) -> bool:
-        """Whether it surely ended; of another machine's processes nothing is known, so they count as alive."""
-        if self.host != socket.gethostname():
+        """Whether it surely ended; of processes elsewhere nothing is known, so they count as alive."""
+        if self.is_elsewhere:
             return False
         try:
             process = psutil.Process(self.pid)
@@ -195,6 +203,8 @@ class RunRecord:
     #: The operations that take part, in the order of the flow.
     operations: tuple[str, ...] = ()
     process: Process | None = None
+    #: When its process last said that it executes the run, by its own clock; a run that is over does not say it.
+    seen: dt.datetime | None = None
     #: Its process is a server's, with other work to do: it is told through the store (`pulpo_cancels`) to cancel the run.
     served: bool = False
     #: In the order of `operations`; empty where only the run itself was read.
@@ -204,6 +214,15 @@ class RunRecord:
     def ok(self) -> bool:
         """Whether the run completed."""
         return self.state is State.COMPLETED
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its process is gone: one of this machine surely, one elsewhere as far as its silence tells."""
+        if self.process is None:
+            return False
+        if self.process.is_elsewhere:
+            return now() - (self.seen or self.started) >= SILENCE
+        return self.process.is_gone()
 
     def data(self) -> dict[str, Any]:
         """As stored. Parameters and inputs are JSON text: their names hold dots, which no field of a record may."""
@@ -224,6 +243,7 @@ class RunRecord:
             "process": None
             if self.process is None
             else {"host": self.process.host, "pid": self.process.pid, "created": self.process.created},
+            "seen": self.seen,
             "served": self.served,
         }
 
@@ -232,19 +252,16 @@ class RunRecord:
         """From what is stored; a run that says `running` although its process is gone is `crashed`."""
         data = record.data
         values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        process = Process(**data["process"]) if data["process"] else None
-        state = State(data["state"])
-        if state is State.RUNNING and process is not None and process.is_gone():
-            state = State.CRASHED
         values |= {
-            "state": state,
-            "process": process,
+            "state": State(data["state"]),
+            "process": Process(**data["process"]) if data["process"] else None,
             "parameters": json.loads(data["parameters"]),
             "inputs": json.loads(data["inputs"]),
             "selection": None if data["selection"] is None else tuple(data["selection"]),
             "operations": tuple(data["operations"]),
         }
-        return cls(id=record.id, **values)
+        run = cls(id=record.id, **values)
+        return replace(run, state=State.CRASHED) if run.state is State.RUNNING and run.is_given_up else run
 
 
 def new_run_id(now: dt.datetime) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import json
 import socket
 import time
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -197,6 +200,25 @@ async def test_a_run_whose_process_dies_is_told_as_crashed(cli, streams):
     async with store_of(cli) as store:
         await store.upsert_many(RUNS, [Record(run.id, run.data(), run=run.id)])
     await client.until("run", "crashed")
+    await client.close()
+
+
+async def test_a_run_elsewhere_that_falls_silent_is_told_as_crashed_and_its_signs_of_life_are_not_told(cli, streams, monkeypatch):
+    client = await Client(streams).until("ready")
+    there = Process("elsewhere", 1, 1.0)
+    run = RunRecord("20261122-083000-0000000", "fetch", State.RUNNING, now(), operations=("fetch",), process=there, root="x")
+    async with store_of(cli) as store:
+        for _ in range(2):
+            await store.upsert_many(RUNS, [Record(run.id, replace(run, seen=now()).data(), run=run.id)])
+            version = (await store.versions())[RUNS.name]
+
+            async def looked(version=version):
+                return streams._observer._versions.get(RUNS.name) == version
+
+            await until(looked)
+    monkeypatch.setattr("pulpo.run.record.SILENCE", dt.timedelta(0))
+    await client.until("run", "crashed")
+    assert [json.loads(data)["state"] for kind, data, _ in client.got if kind == "run"] == ["running", "crashed"]
     await client.close()
 
 

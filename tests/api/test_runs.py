@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from pulpo.api.app import create_app
 from pulpo.api.settings import Settings
-from pulpo.run.record import RUNS, Process, RunRecord, State
+from pulpo.run.record import RUNS, SILENCE, Process, RunRecord, State
 from pulpo.store.base import Record
 from pulpo.store.values import now
 from tests.api.conftest import client_of
@@ -348,8 +350,9 @@ async def test_a_run_of_a_command_is_interrupted(cli, client, hold):
         process.communicate()
 
 
-def foreign(run: str, process: Process) -> RunRecord:
-    return RunRecord(run, "fetch", State.RUNNING, now(), operations=("fetch",), process=process, root=run)
+def foreign(run: str, process: Process, silent: dt.timedelta = dt.timedelta()) -> RunRecord:
+    began = now() - silent
+    return RunRecord(run, "fetch", State.RUNNING, began, operations=("fetch",), process=process, seen=began, root=run)
 
 
 @pytest.mark.parametrize(
@@ -369,6 +372,17 @@ async def test_a_process_that_is_not_that_of_the_run_is_left_alone(cli, client, 
     assert said in answer.text
     listed = (await client.get("/runs", params={"state": state})).json()["items"]
     assert [one["id"] for one in listed] == [run.id]
+
+
+async def test_a_run_of_a_container_that_is_gone_is_crashed_and_gone_on_with(cli, client):
+    run = replace(foreign("20261122-083000-0000000", Process("elsewhere", 1, 1.0), SILENCE), served=True)
+    async with store_of(cli) as store:
+        await store.upsert_many(RUNS, [Record(run.id, run.data(), run=run.id)])
+    assert [one["state"] for one in (await client.get("/runs")).json()["items"]] == ["crashed"]
+    refused = await client.post(f"/runs/{run.id}/cancel")
+    assert (refused.status_code, refused.json()["hint"]) == (409, "it can be resumed")
+    resumed = await client.post(f"/runs/{run.id}/resume", json={"wait": 20})
+    assert (resumed.status_code, resumed.json()["state"]) == (200, "completed")
 
 
 async def test_the_api_does_not_interrupt_itself(cli, client):

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -16,9 +17,10 @@ from pulpo.errors import UsageError
 from pulpo.run.history import get_run, list_runs
 from pulpo.run.inline import execute
 from pulpo.run.inputs import InputChoice
-from pulpo.run.record import State
-from pulpo.store.base import Collection, StoreError
+from pulpo.run.record import RUNS, SILENCE, Process, State
+from pulpo.store.base import Collection, Record, StoreError
 from pulpo.store.sqlite import SqliteStore
+from pulpo.store.values import now
 from tests.run.workshop import Job, Mode, Note, Output, Parameter, many, states, step_of, takes, told
 
 STORES = ("sqlite", "mongo")
@@ -304,6 +306,49 @@ async def test_ctrl_c_leaves_a_cancelled_run(program, tmp_path):
     async with SqliteStore(tmp_path / "store.db") as store:
         (run,) = await list_runs(store)
         assert run.state == "cancelled"
+
+
+async def test_a_run_of_another_machine_that_says_nothing_for_long_is_crashed_and_can_be_gone_on_with(flaky):
+    run = await flaky.run()
+    there = dataclasses.replace(run, state=State.RUNNING, finished=None, process=Process("elsewhere", 1, 1.0), seen=now())
+
+    async def say(seen):
+        said = dataclasses.replace(there, seen=seen)
+        await flaky.store.upsert_many(RUNS, [Record(run.id, said.data(), run=run.id)])
+
+    await say(now() - SILENCE + dt.timedelta(seconds=30))
+    assert [one.state for one in await list_runs(flaky.store)] == ["running"]
+    with pytest.raises(UsageError, match="still going on, in process 1 on elsewhere"):
+        await flaky.run(resume=run.id)
+    await say(now() - SILENCE)
+    assert [one.id for one in await list_runs(flaky.store, state=State.CRASHED)] == [run.id]
+    assert (await get_run(flaky.store, run.id)).state == "crashed"
+    flaky.broken = False
+    assert (await flaky.run(resume=run.id)).ok
+    assert flaky.calls == ["a.fetch", "c.side", "c.last", "c.last"]
+
+
+async def test_a_run_says_from_time_to_time_that_it_goes_on_and_a_short_one_only_how_it_ended(project, monkeypatch):
+    seen = []
+
+    async def work():
+        record = await project.store.get(RUNS, project.events[0].run)
+        seen.append(record.data["seen"])
+        while len(seen) == 1:
+            await asyncio.sleep(0.01)
+            record = await project.store.get(RUNS, record.id)
+            if record.data["seen"] != seen[0]:
+                seen.append(record.data["seen"])
+
+    project.step("a.work", work)
+    monkeypatch.setattr("pulpo.run.inline.SIGN", 0.05)
+    run = await asyncio.wait_for(project.run(), 20)
+    assert run.ok
+    assert run.started <= seen[0] < seen[1] <= run.finished
+    monkeypatch.undo()
+    project.step("a.work", lambda: None)
+    short = await project.run()
+    assert (await project.store.get(RUNS, short.id)).rev == 2
 
 
 async def test_cached_outputs_are_reused_for_the_same_inputs_parameters_and_version(project):
