@@ -35,19 +35,25 @@ async def initialise(collections: Mapping[type, str]) -> None:
 
     Their own methods use the collections given, whatever Beanie would call them.
     """
-    fresh: list[Any] = [cls for cls in collections if is_document(cls) and not _is_initialised(cls)]
+    fresh: list[Any] = [cls for cls in collections if is_document(cls) and _own_settings(cls) is None]
     if fresh:
         from beanie import init_beanie
 
         stand_in: Any = _Database()
+        # Beanie initialises what a class derives from along with it, also anew; that is to stay as it was.
+        derived_from: set[Any] = {base for cls in fresh for base in cls.__mro__ if is_document(base)}.difference(fresh)
+        before = {base: _own_settings(base) for base in derived_from}
         await init_beanie(database=stand_in, document_models=fresh, skip_indexes=True)
+        for base, settings in before.items():
+            base._document_settings = settings
         for cls in fresh:
-            settings = cls.get_settings()
-            stand_in[settings.name].name = settings.name = collections[cls]
+            cls.set_collection_name(collections[cls])
+            cls.set_collection(_Collection(collections[cls]))
 
 
-def _is_initialised(cls: Any) -> bool:
-    return getattr(cls, "_document_settings", None) is not None
+def _own_settings(cls: type) -> Any:
+    """What Beanie made of a class itself, not of one that it derives from; None where it is not initialised."""
+    return vars(cls).get("_document_settings")
 
 
 class DirectAccessError(RuntimeError):

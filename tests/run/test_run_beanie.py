@@ -5,6 +5,7 @@ from typing import Annotated
 import beanie
 import pytest
 
+from pulpo.run.beanie import DirectAccessError
 from pulpo.store.sqlite import SqliteStore
 from tests.run.workshop import Mode, many, step_of, takes, told
 
@@ -44,6 +45,36 @@ async def test_documents_are_made_stored_and_read_back(documents):
     assert [type(p) for p in got] == [posting] * 4
     assert (await documents.run("c.see")).ok
     assert [p.url for p in got] == ["a", "b"] * 3
+
+
+async def test_a_document_that_derives_from_one_that_is_in_use_has_a_collection_of_its_own(documents):
+    posting = documents.module.Posting
+    seen = []
+
+    class Archived(posting):
+        pass
+
+    async def keep():
+        await Archived(url="old").insert()
+        return Archived(url="older")
+
+    async def count():
+        seen.extend([await posting.count(), await Archived.count()])
+
+    documents.step("a.fetch", lambda: [posting(url="a"), posting(url="b")], out=many("Posting"))
+    assert (await documents.run()).ok
+    documents.model(Archived, key=["url"], collection="archived", object_ids=True)
+    documents.step("b.keep", keep, out="Archived", after=["a.fetch"])
+    documents.step("c.count", count, models_in=["Archived", "Posting"], after=["b.keep"])
+    run = await documents.run()
+    if isinstance(documents.store, SqliteStore):
+        assert "a method of a Document of 'archived' used 'insert_one'" in step_of(run, "b.keep").error
+        with pytest.raises(DirectAccessError, match="a Document of 'postings'"):
+            await posting.count()
+        return
+    assert run.ok, run.error
+    assert seen == [2, 2]
+    assert sorted(one.data["url"] for one in await documents.records("Archived")) == ["old", "older"]
 
 
 async def test_a_documents_own_methods_work_on_mongodb_and_say_so_where_there_is_none(documents):
