@@ -26,7 +26,7 @@ async def list_runs(
     where += [Condition("state", "eq", stored.value)] if stored else []
     where += [Condition("flow_run", "eq", flow_run)] if flow_run else []
     found: list[RunRecord] = []
-    async for record in every(store, RUNS, where, sort=(Sort("id", descending=True),), page=min(limit, _PAGE)):
+    async for record in every(store, RUNS, where, sort=(Sort("_id", descending=True),), page=min(limit, _PAGE)):
         run = RunRecord.of(record)
         if state is None or run.state is state:
             found.append(run)

@@ -23,7 +23,7 @@ import psutil
 from pulpo.store.base import Collection, Index, Record
 from pulpo.store.values import from_iso, now
 
-RUNS = Collection("pulpo_runs", indexes=(Index(("flow",)), Index(("state",))))
+RUNS = Collection("pulpo_runs", indexes=(Index(("flow",)), Index(("state",)), Index(("flow_run",))))
 STEPS = Collection("pulpo_steps")
 OUTPUTS = Collection("pulpo_outputs", indexes=(Index(("model", "run")),))
 CACHE = Collection("pulpo_cache")

@@ -202,7 +202,7 @@ def test_init_makes_collections_and_indexes_once_and_says_which(shop, tmp_path, 
             on_mongodb(tmp_path)
         first = shop("db", "init", env=env).out
         assert "sale: created, index at, index kind + n\n" in first
-        assert "pulpo_runs: created, index flow, index state\n" in first
+        assert "pulpo_runs: created, index flow, index state, index flow_run\n" in first
         assert shop("db", "init", env=env).out.startswith("all is there already: ")
         assert {one["created"] for one in json.loads(shop("db", "init", "--format", "json", env=env).out)["collections"]} == {
             False

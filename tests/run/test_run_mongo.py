@@ -1,6 +1,7 @@
 """Runs on a MongoDB that goes away."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -52,6 +53,23 @@ async def killed(request, own_mongod):
         project.step("a.fetch", lambda: [Job(url=str(n)) for n in range(50)], out=many("Job"))
         project.step("b.kill", kill, takes("jobs", "Job", Mode.ALL, ["a.fetch"]), out=many("Clean"))
         yield project
+
+
+async def test_runs_are_found_along_indexes(mongo_url):
+    async with MongoStore(mongo_url, database=f"pulpo_found_{os.getpid()}") as store:
+        project = Project(store)
+        project.step("a.fetch", lambda: None)
+        run = await project.run()
+        await store.database.command("profile", 2)
+        assert [found.id for found in await list_runs(store)] == [run.id]
+        assert await list_runs(store, flow_run="none") == []
+        await store.database.command("profile", 0)
+        asked = store.database["system.profile"].find({"op": "query", "ns": {"$regex": "pulpo_runs$"}}, sort=[("ts", 1)])
+        assert [(query["planSummary"], query.get("hasSortStage", False)) for query in await asked.to_list(None)] == [
+            ("IXSCAN { _id: 1 }", False),
+            ("IXSCAN { flow_run: 1, _id: 1 }", False),
+        ]
+        await store.database.client.drop_database(store.database.name)
 
 
 async def test_a_mongodb_that_comes_back_soon_costs_a_run_nothing(killed, own_mongod):
