@@ -15,7 +15,7 @@ from pulpo.errors import UsageError
 from pulpo.store.base import VERSIONS, Collection, Ensured, Index, StoreError
 from pulpo.store.mongo_address import Address, malformed, unreachable
 from pulpo.store.mongo_driver import IndexModel, connect, database_of, errors, settled
-from pulpo.store.mongo_patience import Patience
+from pulpo.store.mongo_patience import Patience, is_lost
 from pulpo.store.mongo_records import conflict
 from pulpo.store.mongo_structure import does, index_model, indexes, validator
 
@@ -179,10 +179,15 @@ class Connection:
     async def _tell(self, versions: Any) -> None:
         while self._changed:
             names, self._changed = sorted(self._changed), set()
-            # It is a hint; who wrote has an answer already.
-            with contextlib.suppress(errors.PyMongoError):
+            # Who wrote has an answer already; who watches hears of it when the server is back.
+            try:
                 for name in names:
                     await versions.update_one({"_id": name}, {"$inc": {"version": 1}}, upsert=True)
+            except errors.PyMongoError as error:
+                if is_lost(error):
+                    self._changed.update(names)
+                if self._closing.is_set():
+                    return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _TELLING_S)
 

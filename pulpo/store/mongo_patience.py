@@ -41,7 +41,7 @@ class Patience:
             try:
                 result = await call()
             except errors.PyMongoError as error:
-                if not _is_lost(error):
+                if not is_lost(error):
                     raise
                 self._last = monotonic()
                 if self._last + _PAUSE_S > self._until:
@@ -62,7 +62,8 @@ class Patience:
             self._until, self._is_last_wait = now + self._rest_s, True
 
 
-def _is_lost(error: errors.PyMongoError) -> bool:
+def is_lost(error: errors.PyMongoError) -> bool:
+    """Whether there is no server just now, so that the same may go well later."""
     if isinstance(error, errors.BulkWriteError):
         failed = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
         return any(one.get("code") in _GOING for one in failed)

@@ -430,6 +430,17 @@ async def test_a_server_that_is_restarted_is_waited_for(impatient, own_mongod):
     assert await writing == Written(inserted=1)
 
 
+async def test_a_change_that_could_not_be_told_is_told_when_the_server_is_back(impatient, own_mongod):
+    before = (await impatient.versions())["jobs"]
+    await impatient.upsert_many(JOBS, [Record("a", {"n": 1})])  # the change is told behind its back
+    own_mongod.kill()
+    await asyncio.sleep(2)  # it was tried, in vain
+    await asyncio.to_thread(own_mongod.start)
+    async with asyncio.timeout(20):
+        while (await impatient.versions())["jobs"] == before:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
 async def test_a_server_that_is_gone_is_waited_for_once_and_found_again(impatient, own_mongod):
     own_mongod.kill()
     begin = time.monotonic()
