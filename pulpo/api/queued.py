@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from pulpo.api.problems import Problem
-from pulpo.errors import ApplyError
+from pulpo.errors import ApplyError, PulpoError
 from pulpo.manifest.addresses import host_address
 from pulpo.run.record import State
 
 if TYPE_CHECKING:
     from pulpo.api.context import Context
     from pulpo.api.run_shapes import RunDetail
+    from pulpo.apply.prefect.api import Api
 
 #: Seconds in which a server of this machine takes a connection.
 _MOMENT: Final = 0.5
@@ -46,8 +47,7 @@ async def queue(context: Context, flow: str, parameters: Mapping[str, Any], key:
         Problem: 409, the flow is not deployed, or 503, there is no server that answers.
         PulpoError: Parameters are unknown or missing, or the server can't be used.
     """
-    environment = context.project.environment if context.project else None
-    name = f"{flow}/{context.manifest.project.name}{f'.{environment}' if environment else ''}"
+    name = f"{flow}/{_own_name(context)}"
     async with _client(context) as (client, deployed):
         found = await deployed.find(client, name)
         if found is None:
@@ -71,6 +71,21 @@ async def look(context: Context, flow_run: str) -> RunDetail | None:
         state = _STATES.get(run.state_type.value if run.state_type else "", State.PENDING)
         message = run.state.message if run.state and state in (State.FAILED, State.CRASHED) else None
         return RunDetail.queued(flow_run, flow, state, message)
+
+
+async def under_way(context: Context) -> list[RunDetail]:
+    """The flow runs that are due or go on, the latest first, begun or not; none if no server tells in a moment."""
+    from pulpo.api.run_shapes import RunDetail
+    from pulpo.apply.prefect import observe
+    from pulpo.apply.prefect.api import RefusedError
+
+    if not await _is_configured(context):
+        return []
+    with contextlib.suppress(TimeoutError, RefusedError, PulpoError, Problem):
+        async with asyncio.timeout(_PATIENCE), _api(context) as api:
+            found = await observe.under_way(api, _own_name(context), context.compiler.flow_names())
+            return [RunDetail.queued(run["id"], flow, _STATES.get(run["state_type"], State.PENDING)) for flow, run in found]
+    return []
 
 
 async def cancel(context: Context, flow_run: str) -> bool:
@@ -117,8 +132,28 @@ async def _listens(host: str, port: int) -> bool:
     return True
 
 
+def _own_name(context: Context) -> str:
+    """What the project's deployments are called, each beside its flow."""
+    environment = context.project.environment if context.project else None
+    return f"{context.manifest.project.name}{f'.{environment}' if environment else ''}"
+
+
 def _ports(context: Context) -> Mapping[str, int]:
     return context.project.chosen_ports if context.project else {}
+
+
+@contextlib.asynccontextmanager
+async def _api(context: Context) -> AsyncIterator[Api]:
+    """The server's API, through Prefect's own client where it takes that."""
+    from pulpo.apply.prefect.api import through
+    from pulpo.apply.prefect.direct import direct
+
+    async with direct(context.manifest, _ports(context), os.environ) as api:
+        if api is not None:
+            yield api
+            return
+    async with _client(context) as (client, _):
+        yield through(client)
 
 
 @contextlib.asynccontextmanager

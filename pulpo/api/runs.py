@@ -44,7 +44,7 @@ from pulpo.api.run_shapes import (
 )
 from pulpo.api.runner import Job, Runner
 from pulpo.names import did_you_mean
-from pulpo.run.history import get_run, list_runs, output_ids
+from pulpo.run.history import every, get_run, list_runs, output_ids
 from pulpo.run.logs import read_logs
 from pulpo.run.parameters import ParametersError
 from pulpo.run.record import CANCELS, RUNS, RunRecord, State, first_run_id, new_run_id
@@ -56,8 +56,11 @@ _RUN_ID: Final = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
 _LINE: Final = re.compile(r"[0-9]{1,18}")
 #: The part of the request's time limit that a request may wait for a run.
 _PATIENCE: Final = 0.9
-#: Seconds between two looks at a run that another process executes.
+#: Seconds between two looks at a run that another process executes, and at one that is queued, at which Prefect has to look.
 _LOOK: Final = 0.2
+_LOOK_ELSEWHERE: Final = 1.0
+#: States of runs that are not over.
+_UNDER_WAY: Final = (State.PENDING, State.RUNNING)
 #: Runs that are read at once where their state has to be found out.
 _PAGE: Final = 200
 
@@ -150,7 +153,7 @@ async def _run_here(
         run = await _submit(context, runner, job, keyed)
     except ParametersError as error:
         raise invalid(list(dict.fromkeys(parameter_fault(one, body.parameters) for one in error.wrong))) from error
-    return await _answer(request, runner, run, body.wait)
+    return await _answer(request, run, body.wait)
 
 
 async def _submit(context: Context, runner: Runner, job: Job, keyed: Keyed | None) -> str:
@@ -170,15 +173,18 @@ async def _submit(context: Context, runner: Runner, job: Job, keyed: Keyed | Non
 async def _queue(request: Request, name: str, body: OperationRunRequest, keyed: Keyed | None) -> Response:
     context = context_of(request)
     claimed = None if keyed is None else await claim(context.store, keyed)
-    if claimed is None or claimed.is_new:
-        run = await queued.queue(context, name, body.parameters, keyed.id if keyed else None)
-        if keyed is not None:
-            await settle(context.store, keyed, run)
-    else:
-        run = claimed.run
-    found = await _find(context, run)
-    detail = RunDetail.queued(run, name, State.PENDING) if found is None else await _detail(context, found)
-    return _respond(detail, 202)
+    if keyed is None or claimed is None:
+        return await _answer(request, await queued.queue(context, name, body.parameters, None), body.wait)
+    if not claimed.is_new:
+        return await _answer(request, claimed.run, body.wait)
+    try:
+        # Prefect is told of the whole request: whether it has heard of one that failed here is not known.
+        run = await queued.queue(context, name, body.parameters, f"{keyed.id}-{keyed.fingerprint}")
+    except Exception:
+        await release(context.store, keyed, claimed)
+        raise
+    await settle(context.store, keyed, run)
+    return await _answer(request, run, body.wait)
 
 
 def _keyed(request: Request, key: str | None, body: ResumeRequest | OperationRunRequest) -> Keyed | None:
@@ -191,28 +197,31 @@ def _keyed(request: Request, key: str | None, body: ResumeRequest | OperationRun
     return None if key is None else Keyed.of(key, asked)
 
 
-async def _answer(request: Request, runner: Runner, run: str, wait: float) -> Response:
+async def _answer(request: Request, run: str, wait: float) -> Response:
     """The run as it is, or as it ended if that is within the time that the client waits."""
     context = context_of(request)
     if wait:
         async with _until_disconnected(request) as gone:
-            waiting = asyncio.ensure_future(_over(context, runner, run))
+            waiting = asyncio.ensure_future(_over(context, run))
             patience = min(wait, context.settings.timeout * _PATIENCE)
             try:
                 await asyncio.wait({waiting, gone}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
-    record = await _require(context, run)
-    over = wait and record.state is not State.RUNNING
-    return _respond(await _detail(context, record), 200 if over else 202)
+    detail = await _shown(context, run)
+    return _respond(detail, 200 if wait and detail.state not in _UNDER_WAY else 202)
 
 
-async def _over(context: Context, runner: Runner, run: str) -> None:
-    """Returns when a run is over, whichever process executes it."""
-    await runner.wait(run)
-    while (await _require(context, run)).state is State.RUNNING:  # noqa: ASYNC110 - nobody tells
-        await asyncio.sleep(_LOOK)
+async def _over(context: Context, run: str) -> None:
+    """Returns when a run is over, whichever process executes it, and whether or not it has begun."""
+    await _runner(context).wait(run)
+    while True:
+        found = await _find(context, run)
+        state = (await _shown(context, run)).state if found is None else found.state
+        if state not in _UNDER_WAY:
+            return
+        await asyncio.sleep(_LOOK_ELSEWHERE if found is None else _LOOK)
 
 
 @contextlib.asynccontextmanager
@@ -246,15 +255,36 @@ async def get_runs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
 ) -> Any:
-    """The runs of all engines, newest first."""
+    """The runs of all engines, newest first; `limit` counts those that have begun, before which are those queued on Prefect."""
     if cursor is not None and not _RUN_ID.fullmatch(cursor):
         raise Problem(400, "this is no cursor of runs", hint="take `next` of the page before, as it is")
     where = [Condition("flow", "eq", flow)] if flow is not None else []
     where += [Condition("operations", "has", operation)] if operation is not None else []
     where += [Condition("_id", "gte", first_run_id(since))] if since is not None else []
-    found = await _page(context_of(request), where, state, limit + 1, cursor)
+    context = context_of(request)
+    waiting = await _not_begun(context, flow, operation, state) if cursor is None and since is None else []
+    found = await _page(context, where, state, limit + 1, cursor)
     following = found[limit - 1].id if len(found) > limit else None
-    return RunList(items=[RunSummary.of(run) for run in found[:limit]], next=following)
+    return RunList(items=[*waiting, *(RunSummary.of(run) for run in found[:limit])], next=following)
+
+
+async def _not_begun(context: Context, flow: str | None, operation: str | None, state: str | None) -> list[RunDetail]:
+    """The flow runs that Prefect has and the history does not: queued, or in a process that is only starting."""
+    if state is not None and state not in _UNDER_WAY:
+        return []
+    there = await queued.under_way(context)
+    if not there:
+        return []
+    begun = every(context.store, RUNS, [Condition("flow_run", "in", [run.id for run in there])])
+    known = {record.data["flow_run"] async for record in begun}
+    return [
+        run
+        for run in there
+        if run.id not in known
+        and flow in (None, run.flow)
+        and state in (None, run.state)
+        and (operation is None or operation in context.compiler.operations_of(run.flow))
+    ]
 
 
 async def _page(
@@ -277,7 +307,10 @@ async def _page(
 
 async def get_one_run(request: Request, run: str) -> Any:
     """A run with its steps, and of each output the ids of the first records; by Prefect's id, a flow run that is queued there."""
-    context = context_of(request)
+    return await _shown(context_of(request), run)
+
+
+async def _shown(context: Context, run: str) -> RunDetail:
     found = await _find(context, run)
     if found is not None:
         return await _detail(context, found)

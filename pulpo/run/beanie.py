@@ -45,7 +45,7 @@ async def initialise(collections: Mapping[type, str]) -> None:
         before = {base: _own_settings(base) for base in derived_from}
         await init_beanie(database=stand_in, document_models=fresh, skip_indexes=True)
         for base, settings in before.items():
-            base._document_settings = settings
+            base._document_settings = settings  # noqa: SLF001 - Beanie has no other way
         for cls in fresh:
             cls.set_collection_name(collections[cls])
             cls.set_collection(_Collection(collections[cls]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from pulpo.cli.app import CLI
-from tests.api.work import api_process, make_project, until_state
+from tests.api.work import api_process, make_project, until, until_state
 from tests.prefect_server import Shell
 
 pytestmark = pytest.mark.usefixtures("fresh_imports")
@@ -21,11 +22,11 @@ async def test_a_flow_is_queued_once_shown_and_cancelled(tmp_path, prefect):
     cli, shell = make_project(tmp_path), Shell(tmp_path, prefect)
     with api_process(cli, prefect) as (_, url):
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            early = await client.post("/flows/fetch/run", json={"engine": "prefect"})
+            key, body = {"Idempotency-Key": "q"}, {"engine": "prefect", "parameters": {"limit": 2}}
+            early = await client.post("/flows/fetch/run", json={"engine": "prefect"}, headers=key)
             assert (early.status_code, "not deployed" in early.text) == (409, True)
             shell("prefect", "deploy")
-            key, body = {"Idempotency-Key": "q"}, {"engine": "prefect", "parameters": {"limit": 2}}
-            wrong = await client.post("/flows/fetch/run", json={**body, "parameters": {"limits": 2}})
+            wrong = await client.post("/flows/fetch/run", json={**body, "parameters": {"limits": 2}}, headers=key)
             assert (wrong.status_code, "limits" in wrong.text) == (422, True)
             answers = [await client.post("/flows/fetch/run", json=body, headers=key) for _ in range(2)]
             assert [answer.status_code for answer in answers] == [202, 202], answers[0].text
@@ -41,6 +42,47 @@ async def test_a_flow_is_queued_once_shown_and_cancelled(tmp_path, prefect):
             await until_state(client, run, "cancelled")
             assert (await client.get("/runs/00000000-0000-4000-8000-000000000000")).status_code == 404
             assert (await client.get("/runs/00000000-0000-4000-8000-000000000000/logs")).status_code == 404
+
+
+async def test_what_is_queued_is_listed_while_it_is_and_waited_for(tmp_path, prefect):
+    cli, shell = make_project(tmp_path), Shell(tmp_path, prefect)
+    shell("prefect", "deploy")
+    with api_process(cli, prefect) as (_, url):
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+
+            async def listed(**params):
+                items = (await client.get("/runs", params=params)).json()["items"]
+                return [(one["id"], one["flow"], one["state"], one["engine"], one["started"]) for one in items]
+
+            done = (await client.post("/flows/fetch/run", json={"wait": 20})).json()
+            early = await client.post("/flows/fetch/run", json={"engine": "prefect", "wait": 0.5})
+            assert (early.status_code, early.json()["state"]) == (202, "pending")
+            run = early.json()["id"]
+            await later(shell, run)
+            waiting, begun = (
+                (run, "fetch", "pending", "prefect", None),
+                (done["id"], "fetch", "completed", "inline", done["started"]),
+            )
+            assert await listed() == [waiting, begun]
+            assert await listed(limit=1, state="pending", flow="fetch", operation="fetch") == [waiting]
+            assert await listed(flow="clean") == await listed(operation="clean") == []
+            assert await listed(state="completed") == await listed(since="2026-01-31") == [begun]
+            waited = asyncio.create_task(client.post("/flows/clean/run", json={"engine": "prefect", "wait": 50}))
+            (other,) = await until(lambda: listed(flow="clean"))
+            assert (await client.post(f"/runs/{other[0]}/cancel")).status_code == 202
+            over = await waited
+            assert (over.status_code, over.json()["id"], over.json()["state"]) == (200, other[0], "cancelled")
+            assert await listed() == [waiting, begun]
+
+
+async def later(shell: Shell, run: str) -> None:
+    """The same flow run once more, tomorrow, as a schedule makes it."""
+    (there,) = shell.flow_runs(flow_runs={"id": {"any_": [run]}})
+    tomorrow = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": tomorrow}}
+    async with httpx.AsyncClient(timeout=60) as client:
+        place = f"{shell.environment['PREFECT_API_URL']}/deployments/{there['deployment_id']}/create_flow_run"
+        assert (await client.post(place, json={"state": state})).status_code == 201
 
 
 def listen_on(cli: CLI, port: str) -> None:

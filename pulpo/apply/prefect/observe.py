@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pulpo.apply.prefect.state import LiveDeployment, LiveSchedule, LiveVariable, Observed
 from pulpo.apply.prefect.wire import live_fields, project_tag
 from pulpo.errors import ApplyError
+from pulpo.store.values import now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: How many names or ids one filter has; an answer then needs no second page at Prefect's limit of 200.
 _CHUNK = 100
 _TRIES = 10
+#: Types of states of flow runs that are not over.
+_UNDER_WAY = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
 
 
 async def observe(api: Api, desired: Sequence[Deployment], *, project: str, variables: Sequence[str] | None = None) -> Observed:
@@ -77,6 +80,24 @@ async def anchors(api: Api, deployments: Collection[str]) -> dict[str, dt.dateti
         for schedule in found["schedules"]
         if schedule["schedule"].get("anchor_date")
     }
+
+
+async def under_way(api: Api, name: str, flows: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The flow runs of the flows' deployments of this name that are due or go on, the latest first, each after its flow's name.
+
+    What a schedule has in store for later is not among them.
+
+    Raises:
+        ApplyError: As for `observe`.
+    """
+    names = {flow_id: flow for flow, flow_id in (await _flows(api, "name", flows)).items()}
+    where = {
+        "deployments": {"name": {"any_": [name]}},
+        "flows": {"id": {"any_": sorted(names)}},
+        "flow_runs": {"state": {"type": {"any_": _UNDER_WAY}}, "expected_start_time": {"before_": now().isoformat()}},
+    }
+    query = {**where, "sort": "EXPECTED_START_TIME_DESC", "limit": _CHUNK}
+    return [(names[run["flow_id"]], run) for run in await api.request("POST", "/flow_runs/filter", query)]
 
 
 async def _deployments(api: Api, project: str, names: Sequence[str]) -> list[dict[str, Any]]:
