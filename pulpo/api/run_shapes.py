@@ -52,7 +52,7 @@ def _no_number(value: object) -> object:
 
 Since = Annotated[dt.datetime, BeforeValidator(_no_number)]
 
-#: Ids of each output that a run is shown with; `/models/{model}/records?_run=` gives all.
+#: Ids of each output that a run is shown with; `/runs/{run}/outputs/{operation}` gives all.
 IDS = 100
 
 
@@ -163,7 +163,7 @@ class RunStep(BaseModel):
     reused_from: str | None
     #: How many records each output has.
     outputs: list[int]
-    #: Of each output the ids of the first records.
+    #: Of each output the ids of the first 100 records.
     ids: list[list[str]]
 
 
@@ -192,6 +192,13 @@ class RunList(BaseModel):
     """Runs, newest first."""
 
     items: list[RunSummary]
+    next: str | None
+
+
+class OutputIds(BaseModel):
+    """Ids of records that an operation put out, as produced."""
+
+    items: list[str]
     next: str | None
 
 

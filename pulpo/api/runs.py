@@ -35,6 +35,7 @@ from pulpo.api.run_shapes import (
     LogItem,
     LogList,
     OperationRunRequest,
+    OutputIds,
     ResumeRequest,
     RunDetail,
     RunList,
@@ -44,7 +45,7 @@ from pulpo.api.run_shapes import (
 )
 from pulpo.api.runner import Job, Runner
 from pulpo.names import did_you_mean
-from pulpo.run.history import every, get_run, list_runs, output_ids
+from pulpo.run.history import every, get_run, ids_from, list_runs, output_ids
 from pulpo.run.logs import read_logs
 from pulpo.run.parameters import ParametersError
 from pulpo.run.record import CANCELS, RUNS, RunRecord, State, first_run_id, new_run_id
@@ -53,6 +54,7 @@ from pulpo.store.base import Condition, Record, Sort
 from pulpo.store.values import now
 
 _RUN_ID: Final = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
+_PLACE: Final = re.compile(r"[0-9]{1,12}")
 _LINE: Final = re.compile(r"[0-9]{1,18}")
 #: The part of the request's time limit that a request may wait for a run.
 _PATIENCE: Final = 0.9
@@ -90,6 +92,7 @@ def router(context: Context) -> APIRouter:  # noqa: ARG001 - all routers are mad
     routes.add_api_route("/flows/{flow}/run", run_flow, methods=["POST"], operation_id="run_flow", **started)
     routes.add_api_route("/runs", get_runs, response_model=RunList, operation_id="get_runs")
     routes.add_api_route("/runs/{run}", get_one_run, response_model=RunDetail, operation_id="get_run")
+    routes.add_api_route("/runs/{run}/outputs/{operation}", get_output, response_model=OutputIds, operation_id="get_run_output")
     routes.add_api_route("/runs/{run}/logs", get_logs, response_model=LogList, operation_id="get_run_logs")
     routes.add_api_route(
         "/runs/{run}/cancel", cancel_run, methods=["POST"], response_model=RunDetail, status_code=202, operation_id="cancel_run"
@@ -317,6 +320,31 @@ async def _shown(context: Context, run: str) -> RunDetail:
     if _is_flow_run(run) and (elsewhere := await queued.look(context, run)) is not None:
         return elsewhere
     raise await _unknown(context, run)
+
+
+async def get_output(
+    request: Request,
+    run: str,
+    operation: str,
+    output: Annotated[int, Query(ge=0, description="Which of its outputs, from 0.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+) -> Any:
+    """The ids of all records that an operation put out in a run, also of those that a later run has made again since."""
+    context = context_of(request)
+    if cursor is not None and not _PLACE.fullmatch(cursor):
+        raise Problem(400, "this is no cursor of ids", hint="take `next` of the page before, as it is")
+    found = await _require(context, run)
+    steps = {step.operation: step for step in found.steps}
+    if operation not in steps:
+        raise Problem(404, f"no such operation takes part in the run: {operation}", hint=did_you_mean(operation, steps))
+    made, start = steps[operation].outputs, int(cursor or 0)
+    if output >= max(len(made), 1):
+        raise invalid([Fault(("query", "output"), f"there is no such output, {operation} has {len(made)}")])
+    following = start + limit
+    is_last = not made or following >= made[output]
+    items = await ids_from(context.store, found.id, operation, output, start, limit)
+    return OutputIds(items=items, next=None if is_last else str(following))
 
 
 async def get_logs(

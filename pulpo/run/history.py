@@ -92,6 +92,17 @@ async def output_ids(store: Store, run: RunRecord, operations: Collection[str] |
     return found
 
 
+async def ids_from(store: Store, run: str, operation: str, position: int, start: int, count: int) -> list[str]:
+    """So many ids of one output of a run, as produced, from a place on."""
+    chunks = range(start // CHUNK, (start + count - 1) // CHUNK + 1)
+    rows = await load(store, OUTPUTS, [output_id(run, operation, position, chunk) for chunk in chunks])
+    found: list[str] = []
+    for row in rows:
+        first = output_place(row.id)[2] * CHUNK
+        found += row.data["ids"][max(start - first, 0) : start + count - first]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """Records of one model that a run stored: ids by operation, the operations sorted, ids as produced."""

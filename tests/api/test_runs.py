@@ -67,6 +67,30 @@ async def test_a_run_is_accepted_and_found_at_its_location(client):
     assert sorted(r["_id"] for r in records) == sorted(fetch["ids"][0])
 
 
+async def test_all_ids_of_an_output_come_in_pages_whatever_later_runs_made_again(client):
+    made = {"parameters": {"limit": 12_000}, "wait": 20}
+    run, _ = [(await client.post("/operations/fetch/run", json=made)).json() for _ in range(2)]
+    assert run["steps"][0]["outputs"] == [12_000]
+    assert (await client.get("/models/Job/records", params={"_run": run["id"]})).json()["items"] == []  # the later run's by now
+    place, pages, cursor = f"/runs/{run['id']}/outputs/fetch", [], {}
+    while cursor is not None:
+        page = (await client.get(place, params={"limit": 7_000, **cursor})).json()
+        pages.append(page["items"])
+        cursor = {"cursor": page["next"]} if page["next"] else None
+    assert [len(page) for page in pages] == [7_000, 5_000]
+    assert len({one for page in pages for one in page}) == 12_000
+    assert pages[0][:100] == run["steps"][0]["ids"][0]
+    (last,) = (await client.get("/models/Job/records", params={"url": "u11999"})).json()["items"]
+    assert pages[1][-1] == last["_id"]
+    for path, status in (
+        (f"{place}?output=1", 422),
+        (f"{place}?cursor=x", 400),
+        (f"/runs/{run['id']}/outputs/fetsh", 404),
+        ("/runs/20261122-083000-0000000/outputs/fetch", 404),
+    ):
+        assert (await client.get(path)).status_code == status
+
+
 async def test_waiting_for_the_end_answers_with_the_ended_run(client):
     answer = await client.post("/operations/fetch/run", json={"wait": 20})
     assert (answer.status_code, answer.json()["state"]) == (200, "completed")
