@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from pulpo.codes.credentials import masked
 from pulpo.run.logs import LoggedLine
 from pulpo.run.record import RunRecord, State
 from pulpo.store.values import now
@@ -170,6 +171,7 @@ class RunStep(BaseModel):
 class RunDetail(RunSummary):
     """A run with its steps."""
 
+    #: As given, but for passwords in URIs, which are `***`.
     parameters: dict[str, Any]
     #: Where records from outside came from, by `operation.argument`.
     inputs: dict[str, str]
@@ -179,7 +181,8 @@ class RunDetail(RunSummary):
     def of(cls, run: RunRecord, ids: dict[str, list[list[str]]] | None = None) -> Self:
         """From the history, with the ids of what each operation put out."""
         steps = [{**asdict(step), "ids": [some[:IDS] for some in (ids or {}).get(step.operation, [])]} for step in run.steps]
-        return cls.model_validate({**_summary(run), "parameters": run.parameters, "inputs": run.inputs, "steps": steps})
+        parameters = masked(dict(run.parameters))
+        return cls.model_validate({**_summary(run), "parameters": parameters, "inputs": run.inputs, "steps": steps})
 
     @classmethod
     def queued(cls, flow_run: str, flow: str, state: State, error: str | None = None) -> Self:

@@ -3,8 +3,8 @@
 While a run goes on a handler of the root logger takes what its operations log through `logging`, in whatever thread or task of
 theirs: which operation it is, a context variable says. It is a handler like any other: filters hold, and a logger that does not
 propagate is not heard. Levels hold as well, but for the root's: INFO is kept even where the root lets less through, and the
-root's other handlers still see no more than before. What is printed is not kept. Threads that an operation starts by itself, and
-calls on a cluster, are in no operation's context; what they log is not kept either.
+root's other handlers still see no more than before. What is printed is not kept. Passwords in URIs are kept as `***`.
+Threads that an operation starts by itself, and calls on a cluster, are in no operation's context; what they log is not kept.
 
 Nothing is done for an operation that logs nothing.
 """
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from pulpo.codes.credentials import without_credentials
 from pulpo.run.record import LOGS
 from pulpo.store.base import Condition, Record, Sort, Store
 
@@ -217,6 +218,7 @@ def _text(record: logging.LogRecord) -> str:
         text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
     if record.stack_info:
         text = f"{text}\n{record.stack_info}"
+    text = without_credentials(text)
     return text if len(text) <= LENGTH else f"{text[:LENGTH]}… ({len(text) - LENGTH} more characters)"
 
 

@@ -67,6 +67,15 @@ async def test_a_run_is_accepted_and_found_at_its_location(client):
     assert sorted(r["_id"] for r in records) == sorted(fetch["ids"][0])
 
 
+async def test_a_password_in_a_parameter_is_not_shown(cli, client):
+    given = {"fetch.limit": 2, "source": {"of": ["mongodb://app:hunter2@db.example/jobs"]}}
+    run = RunRecord("20261122-083000-0000000", "fetch", State.FAILED, now(), parameters=given, operations=("fetch",), root="x")
+    async with store_of(cli) as store:
+        await store.upsert_many(RUNS, [Record(run.id, run.data(), run=run.id)])
+    shown = (await client.get(f"/runs/{run.id}")).json()["parameters"]
+    assert shown == {"fetch.limit": 2, "source": {"of": ["mongodb://app:***@db.example/jobs"]}}
+
+
 async def test_all_ids_of_an_output_come_in_pages_whatever_later_runs_made_again(client):
     made = {"parameters": {"limit": 12_000}, "wait": 20}
     run, _ = [(await client.post("/operations/fetch/run", json=made)).json() for _ in range(2)]

@@ -69,6 +69,20 @@ async def test_a_failed_operation_leaves_its_lines_and_tracebacks(project, store
     assert message.endswith("KeyError: 'inner'")
 
 
+async def test_a_password_in_a_uri_does_not_get_into_the_log(project, store):
+    def connect():
+        try:
+            raise ConnectionError("no answer: mongodb://app:hunter2@db.example/jobs")
+        except ConnectionError:
+            LOG.exception("at %s", "https://app:hunter2@x.example")
+
+    project.step("connect", connect)
+    ((_, _, message),) = await lines(store, await project.run())
+    assert message.startswith("at https://app:***@x.example\nTraceback")
+    assert "mongodb://app:***@db.example/jobs" in message
+    assert "hunter2" not in message
+
+
 async def test_runs_at_once_keep_their_lines_apart(project, store):
     both = threading.Barrier(2)
 
