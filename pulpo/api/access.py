@@ -1,7 +1,8 @@
 """Who may call the API.
 
 With a token in the settings, every request needs one, but for the questions whether the API is alive and ready: the token for
-reading and writing, or the one for reading. Without one, everybody may who can reach it, which is this machine alone. Since the
+reading and writing, or the one for reading. Without one, this machine may everything and nobody else anything, whatever address
+a server of the user's own listens on: a request that came to another address than a loopback one is refused. Since the
 browsers of this machine show pages of others, a request has to have been meant for this machine (its `Host`), and one that
 changes something must not come from a page of an origin that the settings don't name (its `Origin`). In a container, where the
 API is `open`, requests of this machine come from outside, and those of other containers call it by a name without dots.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import functools
 import hmac
 import ipaddress
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +23,7 @@ from starlette.requests import Request
 
 from pulpo.api.access_log import HEADER
 from pulpo.api.problems import Problem, respond
-from pulpo.api.settings import Settings, names_loopback, names_service
+from pulpo.api.settings import TOKEN_HINT, Settings, names_loopback, names_service
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 OPEN: Final = frozenset({"/health/live", "/health/ready"})
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = {"WWW-Authenticate": 'Bearer realm="pulpo"'}
+_HOW: Final = f"{TOKEN_HINT}; in a container whose port is published on a loopback address alone, PULPO_API_OPEN=true"
 _EXPOSED: Final = (HEADER, "ETag", "Location", "Link", "Retry-After")
 
 
@@ -90,13 +93,15 @@ class Access:
 def _not_from_here(scope: Scope, headers: Headers, settings: Settings, *, reads: bool) -> Problem | None:
     """Why a request was not meant for this machine, or comes from a page that may not; only asked where no token is needed."""
     host, origins = headers.get("Host", ""), settings.origins
-    server = scope.get("server")
+    address = None if settings.open else _address((scope.get("server") or ("",))[0])
     if settings.open and not _is_meant_for_container(host, origins):
         hint = "set PULPO_API_TOKEN, or name its origin in PULPO_API_ORIGINS"
         return Problem(
             421, f"without a token the API answers for this machine and its containers, not for the host: {host}", hint=hint
         )
-    if not settings.open and server and _is_loopback_address(server[0]) and not names_loopback(host):
+    if address is not None and not address.is_loopback:
+        return Problem(403, f"without a token the API answers this machine alone, not what comes to: {address}", hint=_HOW)
+    if address is not None and not names_loopback(host):
         return Problem(421, f"without a token the API answers for this machine alone, not for the host: {host}")
     origin = headers.get("Origin")
     if reads or origin is None or "*" in origins or origin in origins or origin == f"{scope['scheme']}://{host}":
@@ -115,12 +120,17 @@ def _is_meant_for_container(host: str, origins: tuple[str, ...]) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _is_loopback_address(address: str) -> bool:
-    """Whether a request to this address came over a connection of this machine with itself; a path of a socket is none."""
+def _address(server: str) -> IPv4Address | IPv6Address | None:
+    """The address that a request came to: of its own connection, also where the server listens on all of them.
+
+    A socket's path is none, nor is the name that a client within this process gives.
+    """
     try:
-        return ipaddress.ip_address(address).is_loopback
+        address = ipaddress.ip_address(server)
     except ValueError:
-        return False
+        return None
+    # A socket for both kinds shows those of version 4 within version 6.
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _bytes(token: SecretStr | None) -> bytes | None:

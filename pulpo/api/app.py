@@ -14,6 +14,7 @@ Errors are raised as `pulpo.api.problems.Problem`.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final
@@ -40,7 +41,7 @@ from pulpo.api import (
 )
 from pulpo.api.context import Context
 from pulpo.api.openapi import openapi
-from pulpo.api.settings import Settings
+from pulpo.api.settings import Settings, read_settings
 from pulpo.manifest.model import Manifest
 from pulpo.store.base import Store
 
@@ -90,11 +91,15 @@ def create_app(
     Args:
         manifest: Says which models, operations and flows there are; the app imports their code when it needs it.
         store: Opened when the app starts, closed when it stops.
-        settings: Who may do what, and limits.
+        settings: Who may do what, and limits; those of the environment variables where it is None.
         document: The file that the manifest was read from.
         project: Where that file is; with it, the app notices a newer one.
+
+    Raises:
+        UsageError: An environment variable makes no sense.
     """
-    context = Context.of(manifest, store, settings or Settings(), document=document, project=project)
+    settings = read_settings(os.environ) if settings is None else settings
+    context = Context.of(manifest, store, settings, document=document, project=project)
     app = FastAPI(
         title=manifest.project.name, version="1", lifespan=_lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
     )

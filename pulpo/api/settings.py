@@ -20,6 +20,8 @@ from pulpo.names import did_you_mean
 
 PREFIX: Final = "PULPO_API_"
 AUTO: Final = "auto"
+#: What lets others in.
+TOKEN_HINT: Final = f"set {PREFIX}TOKEN (may read and write), {PREFIX}READ_TOKEN (may read), or both"
 _LOCALHOST: Final = "localhost"
 _LAST_PORT: Final = 65535
 #: How containers of one network call each other. A page's name has a dot, which no DNS outside answers without.
@@ -109,7 +111,7 @@ class Settings(BaseModel):
         if not self.loopback and not self.has_token and not self.open:
             raise UsageError(
                 f"without a token the API listens on this machine alone, not on: {self.host}",
-                hint=f"set {PREFIX}TOKEN (may read and write), {PREFIX}READ_TOKEN (may read), or both",
+                hint=TOKEN_HINT,
             )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
+import socket
 
 import httpx
+import psutil
 import pytest
 
 from pulpo.api.app import create_app
@@ -15,6 +18,8 @@ from pulpo.api.settings import Settings, read_settings
 from pulpo.errors import UsageError
 from pulpo.store.sqlite import SqliteStore
 from tests.api.conftest import client_of, manifest_of
+from tests.api.running import running
+from tests.api.shop import MODELS
 
 HERE = "http://127.0.0.1:8000"
 
@@ -139,6 +144,71 @@ async def test_in_a_container_a_name_that_means_it_by_trickery_is_refused(app, h
     made = app(open=True, token="writes")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://172.18.0.5:8000") as client:
         assert (await client.get("/models", headers={"Host": host, **bearer("writes")})).status_code == 200
+
+
+@pytest.fixture
+def elsewhere():
+    """An address of this machine that others reach it at."""
+    found = [one.address for several in psutil.net_if_addrs().values() for one in several if one.family is socket.AF_INET]
+    address = next((one for one in found if not ipaddress.ip_address(one).is_loopback), None)
+    return address or pytest.skip("this machine has no network")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "elsewhere"])
+def test_under_a_server_that_others_reach_they_are_answered_with_a_token_alone(tmp_path, monkeypatch, elsewhere, host):
+    """`uvicorn --host 0.0.0.0` of an application that somebody made without settings: they are those of the environment."""
+
+    def app():
+        return create_app(manifest_of({"Note": MODELS["Note"]}), SqliteStore(tmp_path / "store.db"))
+
+    def asked(port, address, **headers):
+        place = f"http://{address}:{port}"
+        with httpx.Client(base_url=place, headers=headers, trust_env=False) as client:
+            health, made = client.get("/health/live"), client.post("/models/Note/records", json={"text": "x"})
+            assert health.status_code in (200, made.status_code)
+            return made
+
+    monkeypatch.delenv("PULPO_API_TOKEN", raising=False)
+    listening = elsewhere if host == "elsewhere" else host
+    with running(app(), listening) as port:
+        refused = asked(port, elsewhere)
+        assert (refused.status_code, refused.headers["Content-Type"]) == (403, "application/problem+json")
+        assert refused.json()["detail"] == f"without a token the API answers this machine alone, not what comes to: {elsewhere}"
+        assert refused.json()["hint"].startswith("set PULPO_API_TOKEN (may read and write), PULPO_API_READ_TOKEN (may read)")
+        assert asked(port, elsewhere, Host="127.0.0.1").status_code == 403
+        if listening == "0.0.0.0":
+            assert asked(port, "127.0.0.1").status_code == 201
+    monkeypatch.setenv("PULPO_API_TOKEN", "writes")
+    with running(app(), listening) as port:
+        assert asked(port, elsewhere).status_code == 401
+        assert asked(port, elsewhere, **bearer("writes")).status_code == 201
+    monkeypatch.delenv("PULPO_API_TOKEN")
+    monkeypatch.setenv("PULPO_API_OPEN", "true")
+    with running(app(), listening) as port:
+        assert asked(port, elsewhere, Host="api:8000").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [
+        (None, 200),
+        (("/run/pulpo.sock", None), 200),
+        (("testserver", 80), 200),
+        (("127.0.0.2", 80), 200),
+        (("::ffff:127.0.0.1", 80), 200),
+        (("::ffff:192.0.2.1", 80), 403),
+        (("2001:db8::1", 80), 403),
+        (("fe80::1%eth0", 80), 403),
+    ],
+)
+async def test_what_a_server_says_of_itself_tells_who_reaches_it(app, server, status):
+    made = app()
+
+    async def under(scope, receive, send):
+        await made({**scope, "server": server}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(under), base_url="http://localhost") as client:
+        assert (await client.get("/health/live")).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import threading
-import time
 from pathlib import Path
 
 import hypothesis
 import pytest
 import schemathesis
-import uvicorn
 
 from pulpo.api.app import create_app
 from pulpo.manifest.load import load
 from pulpo.store.sqlite import SqliteStore
 from tests.api.conftest import EXAMPLES
+from tests.api.running import running
 
 SETTINGS = hypothesis.settings(
     max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck), database=None
@@ -49,20 +46,6 @@ naming = _document("jobs", "422").include(path_regex=NAMING).exclude(path_regex=
 flights = _document("flights").include(path_regex="^/models/(Flight|AgeReport)/")
 
 
-@contextlib.contextmanager
-def _running(app):
-    """The address of an application that runs on a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.fixture(scope="module")
 def base_url(request, tmp_path_factory):
     """The address of the running API of an example."""
@@ -71,8 +54,8 @@ def base_url(request, tmp_path_factory):
     sys.path.insert(0, str(EXAMPLES / name))
     manifest = load(EXAMPLES / name / "pulpo.lock.yaml")[0]
     app = create_app(manifest, SqliteStore(tmp_path_factory.mktemp(name) / "store.db"))
-    with _running(app) as address:
-        yield address
+    with running(app) as port:
+        yield f"http://127.0.0.1:{port}"
     sys.path[:] = path
     for module in set(sys.modules) - modules:
         if module.split(".")[0] == name:
