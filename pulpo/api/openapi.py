@@ -180,7 +180,8 @@ def _paths(resource: Resource) -> Schema:
             "put": _operation(
                 name,
                 "upsert",
-                "Store many records: all of them, or none where one is wrong. Of several with one id the last counts.",
+                "Store many records: all of them, or none where one is wrong (422). Of several with one id the last counts. "
+                "Where a unique value is taken (409), those before it may be stored: send all of them again.",
                 _ok({"$ref": f"{SCHEMAS}Written"}),
                 body=_many(name),
             ),

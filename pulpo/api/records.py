@@ -26,7 +26,6 @@ from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.api.query import parse
 from pulpo.api.resource import Resource, tag
 from pulpo.run.codec import Codec
-from pulpo.run.storing import upsert
 from pulpo.store.base import Conflict, NotFound, Record, Stale, Store, StoreError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -93,7 +92,10 @@ async def create_record(request: Request) -> Response:
 
 
 async def upsert_records(request: Request) -> Response:
-    """Many records, stored whether or not they are there: all are checked first, and none is stored where one is wrong."""
+    """Many records, stored whether or not they are there: all are checked first, and none is stored where one is wrong.
+
+    What only the store finds in the midst of them is another matter: those before a unique value that is taken may be stored.
+    """
     resource, store = _asked(request, no_query=True)
     preconditions.refuse(request, "If-Match", "If-None-Match")
     kind = bodies.media_type(request, bodies.JSON | bodies.NDJSON)
@@ -106,7 +108,10 @@ async def upsert_records(request: Request) -> Response:
     else:
         records = await asyncio.to_thread(_all_checked, codec, resource, values)
     try:
-        written = await upsert(store, resource.collection, records)
+        written = await store.upsert_many(resource.collection, records)
+    except Conflict as error:
+        detail = f"{error.message}; the records before that one may be stored"
+        raise Problem(409, detail, hint=f"{error.hint}; then send all of them again") from error
     except StoreError as error:
         raise _refused(error, resource, *records) from error
     return _json({"inserted": written.inserted, "updated": written.updated, "unchanged": written.unchanged})

@@ -13,6 +13,7 @@ import pytest
 from pulpo.api.app import create_app
 from pulpo.manifest.load import load
 from pulpo.manifest.model import Manifest
+from pulpo.store.mongo import MongoStore
 from pulpo.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -51,3 +52,11 @@ def serve(tmp_path: Path):
         return client_of(create_app(manifest_of(models), SqliteStore(tmp_path / "store.db")))
 
     return _serve
+
+
+@pytest.fixture(params=["embedded", "mongodb"])
+def either(request, tmp_path):
+    """A store of either kind, not open."""
+    if request.param == "embedded":
+        return SqliteStore(tmp_path / "store.db")
+    return MongoStore(request.getfixturevalue("mongo_url"), database=request.getfixturevalue("database"), driver="motor")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import pytest
 
 from pulpo.api.app import create_app
 from pulpo.run.codec import collection_of
-from pulpo.store.base import Record
+from pulpo.store.base import Index, Record
 from pulpo.store.sqlite import SqliteStore
 from pulpo.store.values import record_id
 from tests.api.conftest import client_of, manifest_of
@@ -257,6 +258,33 @@ async def test_many_records_are_stored_or_none(client):
     assert (await client.put("/models/Job/records", json={})).status_code == 422
     broken = await client.put("/models/Job/records", content=b"{}\n{", headers={"content-type": "application/x-ndjson"})
     assert (broken.status_code, "line 2" in broken.json()["detail"]) == (400, True)
+
+
+async def test_many_records_of_which_one_takes_a_unique_value_say_what_became_of_the_others(either):
+    manifest = manifest_of({"Note": MODELS["Note"]})
+    notes = [{"_id": f"n{n}", "text": text} for n, text in enumerate(("a", "b", "taken", "c"))]
+    async with client_of(create_app(manifest, either)) as client:
+        collection = collection_of("Note", manifest.models["Note"])
+        await either.ensure(dataclasses.replace(collection, indexes=(Index(("text",), unique=True),)))
+        await client.post("/models/Note/records", json={"_id": "mine", "text": "taken"})
+        refused = await client.put("/models/Note/records", json=notes)
+        assert refused.status_code == 409
+        assert refused.json()["detail"].endswith("; the records before that one may be stored")
+        assert refused.json()["hint"].endswith("; then send all of them again")
+        there = [note["text"] for note in (await client.get("/models/Note/records")).json()["items"]]
+        assert there == (["taken"] if isinstance(either, SqliteStore) else ["taken", "a", "b"])
+        again = await client.put(
+            "/models/Note/records", json=[{**note, "text": note["text"].replace("taken", "d")} for note in notes]
+        )
+        assert again.json() == {"inserted": 5 - len(there), "updated": 0, "unchanged": len(there) - 1}
+
+
+async def test_of_however_many_records_none_is_stored_where_no_store_could_keep_one(either):
+    async with client_of(create_app(manifest_of({"Note": {**MODELS["Note"], "object_ids": True}}), either)) as client:
+        notes = [*({"text": "x"} for _ in range(10_000)), {"text": "y", "_id": "no-object-id"}]
+        refused = await client.put("/models/Note/records", json=notes, timeout=60)
+        assert (refused.status_code, refused.json()["errors"][0]["loc"][:2]) == (422, ["body", 10_000])
+        assert (await client.get("/models/Note/records?count=exact")).json()["count"] == 0
 
 
 async def test_ten_thousand_records_are_stored_while_others_are_answered(client):
