@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pulpo.api.app import create_app
@@ -185,6 +187,39 @@ async def test_pages_go_on_where_the_last_one_ended(client):
             break
     assert len(seen) == 120
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("sort", [None, "-stars,text"])
+async def test_of_ten_thousand_records_each_that_nobody_touches_comes_once_while_others_come_and_go(either, sort):
+    path, doomed, changed = "/models/Note/records", range(0, 10_000, 10), range(5, 10_000, 10)
+
+    async with client_of(create_app(manifest_of({"Note": MODELS["Note"]}), either)) as client:
+        notes = [{"_id": f"n{n:05}", "text": f"{n * 7919 % 10_000:05}", "stars": n % 5 + 1} for n in range(10_000)]
+        assert (await client.put(path, json=notes, timeout=60)).json()["inserted"] == 10_000
+        order = {"limit": 400} | ({"sort": sort} if sort else {})
+
+        async def changes(turn):
+            """What others do beside one page: before it, after it, and in its midst."""
+            for n in range(turn, 1000, 60):
+                made = {"_id": f"n{n * 10:05}-new", "text": f"{n * 10:05}-new", "stars": n % 5 + 1}
+                yield await client.post(path, json=made)
+                yield await client.patch(f"{path}/n{changed[n]:05}", json={"stars": (n + turn) % 5 + 1, "text": f"{n:05}"})
+                yield await client.delete(f"{path}/n{doomed[n]:05}")
+
+        async def at_work(turn):
+            return [answer.status_code async for answer in changes(turn)]
+
+        seen, cursor, turn = [], None, 0
+        while turn == 0 or cursor:
+            page, done = await asyncio.gather(
+                client.get(path, params=order | ({"cursor": cursor} if cursor else {})), at_work(turn)
+            )
+            assert (page.status_code, done) == (200, [201, 200, 204] * (len(done) // 3))
+            seen += [note["_id"] for note in page.json()["items"]]
+            cursor, turn = page.json()["next"], turn + 1
+        assert 20 <= turn < 60
+        untouched = {note["_id"] for note in notes} - {f"n{n:05}" for n in (*doomed, *changed)}
+        assert sorted(set(seen) & untouched) == sorted(one for one in seen if one in untouched) == sorted(untouched)
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "e30", "ÿ"])
