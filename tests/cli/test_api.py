@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
@@ -235,44 +236,96 @@ def test_nothing_is_left_of_it(api):
     assert not [pid for pid in ours if alive(pid)]
 
 
-def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(api):
-    api("api", "start")
-    acknowledged: list[str] = []
-    refused: list[bytes] = []
-    stop = threading.Event()
+class Load:
+    """Clients that make records and change them, one after the other, and what they were answered."""
 
-    def write(writer: int) -> None:
+    def __init__(self) -> None:
+        #: By id the title that was acknowledged last.
+        self.acknowledged: dict[str, str] = {}
+        self.refused: list[tuple[int, str, str]] = []
+        self._stop = threading.Event()
+        self._clients = [threading.Thread(target=self._write, args=(n,)) for n in range(4)]
+
+    def __enter__(self) -> Self:
+        for client in self._clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for client in self._clients:
+            client.join()
+
+    def _write(self, client: int) -> None:
+        path = "/models/RawJobs/records"
         for number in itertools.count():
-            if stop.is_set():
+            if self._stop.is_set():
                 return
-            body = json.dumps({"board": f"b{writer}", "keywords": f"{number}", "title": "", "jobs": []}).encode()
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port()}/models/RawJobs/records", body, {"Content-Type": "application/json"}
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    acknowledged.append(json.load(answer)["_id"])
-            except urllib.error.HTTPError as error:
-                with error:
-                    refused.append(error.read())
-                return
-            except (http.client.HTTPException, OSError):  # it is down
-                stop.wait(0.05)
+            new = {"board": f"b{client}", "keywords": f"{number}", "title": "new", "jobs": []}
+            if made := self._ask("POST", path, new):
+                self._ask("GET", f"{path}/{made}")
+                self._ask("PATCH", f"{path}/{made}", {"title": "changed"})
 
-    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    try:
-        for restarts in range(2):
+    def _ask(self, method: str, path: str, body: dict | None = None) -> str | None:
+        """The id of the record that answered."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port()}{path}", content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                record = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                self.refused.append((error.code, error.headers["Content-Type"], error.read().decode()))
+        except (http.client.HTTPException, OSError):  # it is down
+            self._stop.wait(0.05)
+        else:
+            self.acknowledged[record["_id"]] = record["title"]
+            return record["_id"]
+        return None
+
+    def until_more(self) -> None:
+        """Wait until some more records are acknowledged."""
+        before = len(self.acknowledged)
+        until(lambda: len(self.acknowledged) > before + 20)
+
+    def lost(self) -> dict[str, str]:
+        """What was acknowledged and is not there; a change that nobody answered may be."""
+        there, cursor = {}, ""
+        while cursor is not None:
+            page = get(f"/models/RawJobs/records?limit=1000{cursor}")[1]
+            there |= {record["_id"]: record["title"] for record in page["items"]}
+            cursor = page["next"] and f"&cursor={page['next']}"
+        return {one: title for one, title in self.acknowledged.items() if there.get(one) not in (title, "changed")}
+
+
+@pytest.mark.parametrize(("store", "kills"), [("embedded", 2), ("mongodb", 1)])
+def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(api, store, kills, request, monkeypatch):
+    if store == "mongodb":
+        monkeypatch.setenv("PULPO_DB_URI", f"{request.getfixturevalue('mongo_url')}/{request.getfixturevalue('database')}")
+    api("api", "start")
+    with Load() as load:
+        for restarts in range(kills):
             now = until(lambda n=restarts: (s := api.services.state("api")).status is Status.RUNNING and s.restarts == n and s)
-            before = len(acknowledged)
-            until(lambda n=before: len(acknowledged) > n + 20 or refused)
+            load.until_more()
             os.kill(now.pid, signal.SIGKILL)
-        until(lambda: (s := api.services.state("api")).status is Status.RUNNING and s.restarts == 2)
-    finally:
-        stop.set()
-        for writer in writers:
-            writer.join()
-    lost = [record for record in acknowledged if get(f"/models/RawJobs/records/{record}")[0] != 200]
-    assert len(acknowledged) > 40
-    assert (lost, refused) == ([], [])
+        until(lambda: (s := api.services.state("api")).status is Status.RUNNING and s.restarts == kills)
+    assert (load.lost(), load.refused) == ({}, [])
+
+
+def test_nothing_that_was_acknowledged_is_lost_when_its_database_is_killed(own_mongod, api, monkeypatch):
+    monkeypatch.setenv("PULPO_DB_URI", f"{own_mongod.url}/jobs")
+    own_mongod.start()
+    api("api", "start")
+    with Load() as load:
+        load.until_more()
+        own_mongod.kill()
+        until(lambda: len(load.refused) >= 4)
+        assert get("/health/live")[0] == 200
+        assert get("/health/ready")[0] == 503
+        own_mongod.start()
+        load.until_more()
+    assert load.lost() == {}
+    assert {refused[:2] for refused in load.refused} == {(503, "application/problem+json")}, load.refused
+    assert not [said for *_, said in load.refused if "Traceback" in said]
+    assert api.services.state("api").restarts == 0
