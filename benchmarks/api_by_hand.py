@@ -26,7 +26,7 @@ from fastapi.responses import JSONResponse
 from motor.motor_asyncio import AsyncIOMotorClient
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pymongo import ASCENDING
+from pymongo import ASCENDING, ReplaceOne, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 
@@ -41,6 +41,12 @@ class StoredJob(Job):
     operation: str | None = Field(alias="_operation")
     created: dt.datetime = Field(alias="_created")
     updated: dt.datetime = Field(alias="_updated")
+
+
+class Written(BaseModel):
+    inserted: int
+    updated: int
+    unchanged: int
 
 
 class Page(BaseModel):
@@ -94,6 +100,13 @@ class Around:
             self._seconds.labels(scope["method"], route).observe(time.perf_counter() - began)
 
 
+def new_document(job: Job) -> dict[str, Any]:
+    now = dt.datetime.now(dt.UTC)
+    record_id = hashlib.sha256(json.dumps([job.url]).encode()).hexdigest()[:24]
+    envelope = {"_id": record_id, "_rev": 1, "_run": None, "_operation": None, "_created": now, "_updated": now}
+    return {**envelope, **job.model_dump()}
+
+
 async def problem(request: Request, error: Exception) -> JSONResponse:
     """An error as RFC 9457 has it."""
     status = error.status_code if isinstance(error, HTTPException) else 422
@@ -134,17 +147,60 @@ def create(url: str, database: str, *, bare: bool = False) -> FastAPI:  # noqa: 
 
     @app.post("/models/Job/records", status_code=201)
     async def post(job: Job, response: Response) -> StoredJob:
-        now = dt.datetime.now(dt.UTC)
-        record_id = hashlib.sha256(json.dumps([job.url]).encode()).hexdigest()[:24]
-        envelope = {"_id": record_id, "_rev": 1, "_run": None, "_operation": None, "_created": now, "_updated": now}
-        document = {**envelope, **job.model_dump()}
+        document = new_document(job)
         try:
             await app.state.jobs.insert_one(document)
         except DuplicateKeyError as error:
             raise HTTPException(409) from error
-        response.headers["Location"] = f"/models/Job/records/{record_id}"
+        response.headers["Location"] = f"/models/Job/records/{document['_id']}"
         response.headers["ETag"] = '"1"'
         return StoredJob.model_validate(document)
+
+    @app.put("/models/Job/records")
+    async def put_many(jobs: list[Job]) -> Written:
+        new = {document["_id"]: document for document in map(new_document, jobs)}
+        present = {one["_id"]: one async for one in app.state.jobs.find({"_id": {"$in": list(new)}})}
+        writes: list[Any] = []
+        for record_id, document in new.items():
+            old = present.get(record_id)
+            if old is None:
+                writes.append(UpdateOne({"_id": record_id}, {"$setOnInsert": document}, upsert=True))
+            elif any(old.get(name) != value for name, value in document.items() if not name.startswith("_")):
+                kept = {"_rev": old["_rev"] + 1, "_created": old["_created"]}
+                writes.append(ReplaceOne({"_id": record_id, "_rev": old["_rev"]}, {**document, **kept}))
+        done = await app.state.jobs.bulk_write(writes) if writes else None
+        if done is not None and done.upserted_count + done.matched_count < len(writes):
+            raise HTTPException(409)
+        inserted, updated = len(new) - len(present), len(writes) - len(new) + len(present)
+        return Written(inserted=inserted, updated=updated, unchanged=len(new) - inserted - updated)
+
+    @app.put("/models/Job/records/{record_id}")
+    async def put(record_id: str, job: Job, response: Response, if_match: Annotated[str | None, Header()] = None) -> StoredJob:
+        document = new_document(job)
+        if document["_id"] != record_id:
+            raise HTTPException(409)
+        while True:
+            found = await app.state.jobs.find_one({"_id": record_id})
+            if found is None:
+                return await post(job, response)
+            if if_match is not None and if_match != f'"{found["_rev"]}"':
+                raise HTTPException(412)
+            whole = {**document, "_rev": found["_rev"] + 1, "_created": found["_created"]}
+            done = await app.state.jobs.replace_one({"_id": record_id, "_rev": found["_rev"]}, whole)
+            if done.matched_count:
+                response.headers["ETag"] = f'"{whole["_rev"]}"'
+                return StoredJob.model_validate(whole)
+
+    @app.delete("/models/Job/records/{record_id}", status_code=204)
+    async def delete(record_id: str, if_match: Annotated[str | None, Header()] = None) -> None:
+        found = await app.state.jobs.find_one({"_id": record_id})
+        if found is None:
+            raise HTTPException(404)
+        if if_match is not None and if_match != f'"{found["_rev"]}"':
+            raise HTTPException(412)
+        where = {"_id": record_id} if if_match is None else {"_id": record_id, "_rev": found["_rev"]}
+        if not (await app.state.jobs.delete_one(where)).deleted_count:
+            raise HTTPException(404 if if_match is None else 412)
 
     @app.patch("/models/Job/records/{record_id}")
     async def patch(
