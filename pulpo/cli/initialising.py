@@ -17,15 +17,33 @@ import tomllib
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pulpo.cli.project_files import GITIGNORE, PYPROJECT, Files, Template, files_of, own_package
+from pulpo.cli.project_files import (
+    GITIGNORE,
+    PYPROJECT,
+    WORKFLOW,
+    Layout,
+    Template,
+    introduction_of,
+    own_package,
+    repository_files,
+    sample_layout,
+    sample_of,
+    settings_of,
+)
 from pulpo.errors import UsageError
 from pulpo.settings import LOCK_NAME, NoProjectError, find_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 #: What a name becomes of which nothing is left, or that another package has.
 _FALLBACK: Final = "project"
 _CACHE: Final = "run_cache"
+_READMES: Final = ("README.md", "README.rst", "README.txt")
+#: What pytest takes for tests.
+_TESTS: Final = ("test_*.py", "*_test.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +105,18 @@ def init_project(directory: Path, template: Template = Template.MINIMAL) -> Init
     _check_place(root)
     name = package_name(root.resolve().name)
     modules = _declared(root) or [own_package(template) or _package_of(root) or name]
-    files = files_of(template, name=name, package=modules[0])
-    sampled = _is_ours(root, files, modules[0])
+    sample = sample_of(template, package=modules[0])
     work = _Work(root)
     try:
-        _add_files(work, files, modules, sampled=sampled)
+        if _is_ours(root, sample, modules[0]):
+            layout = sample_layout(modules[0])
+            _add_settings(work, settings_of(layout, name=name, sampled=template), layout)
+            work.add({**sample, **introduction_of(template, name=name, package=modules[0])})
+        else:
+            layout = _layout(root, modules)
+            _add_settings(work, settings_of(layout, name=name, sampled=None), layout)
+            work.notes.append(f"the code is your own, so there is no sample: {', '.join(modules)}")
+        _add_repository_files(work, layout)
         problem = _lock(work)
     except OSError as error:
         reason = (error.strerror or "it failed").lower()
@@ -176,38 +201,56 @@ def _package_of(root: Path) -> str | None:
     return package_name(named) if isinstance(named, str) else None
 
 
-def _is_ours(root: Path, files: Files, module: str) -> bool:
+def _is_ours(root: Path, sample: Mapping[str, str], module: str) -> bool:
     """Whether the module is the sample's, all of it or as far as it was written: nobody has changed or added anything."""
-    if (root / "src" / module).exists() or (root / f"{module.replace('.', '/')}.py").exists():
+    if any((root / path).exists() for path in (f"src/{module}", f"src/{module}.py", f"{module}.py")):
         return False
     there = [p for p in (root / module).rglob("*.py") if p.is_file()]
     if not module.isidentifier() or (not there and (root / LOCK_NAME).exists()):
         return False
-    return f"{module}/__init__.py" in files.sample and all(
-        files.sample.get(str(p.relative_to(root))) == p.read_text(encoding="utf-8", errors="replace") for p in there
+    return f"{module}/__init__.py" in sample and all(
+        sample.get(str(p.relative_to(root))) == p.read_text(encoding="utf-8", errors="replace") for p in there
     )
 
 
-def _add_files(work: _Work, files: Files, modules: list[str], *, sampled: bool) -> None:
+def _layout(root: Path, modules: list[str]) -> Layout:
+    """Where somebody's code, README and tests are."""
+    tops = dict.fromkeys(module.partition(".")[0] for module in modules)
+    places = [path for top in tops for path in (f"src/{top}", f"src/{top}.py", top, f"{top}.py") if (root / path).exists()]
+    readme = next((name for name in _READMES if (root / name).is_file()), None)
+    tests = [path.relative_to(root) for path in _below(root) if any(path.match(pattern) for pattern in _TESTS)]
+    in_tests = any(path.parts[0] == "tests" for path in tests)
+    return Layout(tuple(modules), tuple(places or tops), readme, tested=bool(tests), tests=in_tests)
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """Files of the project, but for those of environments and of what is built: where pytest does not look either."""
+    for directory, names, files in os.walk(root):
+        names[:] = [name for name in names if name[0] != "." and not (Path(directory, name) / "pyvenv.cfg").exists()]
+        names[:] = set(names) - {"build", "dist", "node_modules", "venv", _CACHE}
+        yield from (Path(directory, name) for name in files)
+
+
+def _add_settings(work: _Work, files: dict[str, str], layout: Layout) -> None:
     work.root.mkdir(parents=True, exist_ok=True)
     # First: it says which package is the project's, whatever happens next.
-    work.add({name: text for name, text in files.project.items() if name in (PYPROJECT, GITIGNORE)})
-    _extend_settings(work, modules)
+    work.add(files)
+    _extend_settings(work, layout.modules)
     _extend_ignored(work)
-    if sampled:
-        work.add(dict(files.sample))
-        work.add({name: text for name, text in files.project.items() if name not in (PYPROJECT, GITIGNORE)})
-    else:
-        work.notes.append(f"the code is your own, so there is no sample: {', '.join(modules)}")
+
+
+def _add_repository_files(work: _Work, layout: Layout) -> None:
+    files = repository_files(tested=layout.tested)
     above = _repository(work.root)
-    if above is None:
-        work.add(dict(files.repository))
-    else:
-        for name in files.repository:
-            work.notes.append(f"{name} belongs at the root of the repository, and was not made: {above}")
+    if above is not None:
+        work.notes += [f"{name} belongs at the root of the repository, and was not made: {above}" for name in files]
+        return
+    work.add(files)
+    if WORKFLOW in work.added and not layout.tested:
+        work.notes.append(f"there are no tests, so {WORKFLOW} runs none: once there are, add `- run: python -m pytest`")
 
 
-def _extend_settings(work: _Work, modules: list[str]) -> None:
+def _extend_settings(work: _Work, modules: tuple[str, ...]) -> None:
     if PYPROJECT not in work.left or "pulpo" in _tools(work.root) or (work.root / LOCK_NAME).exists():
         return
     table = f"\n[tool.pulpo]\nmodules = [{', '.join(f'{chr(34)}{module}{chr(34)}' for module in modules)}]\n"

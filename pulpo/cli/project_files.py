@@ -31,15 +31,23 @@ class Template(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """What a project is to have, as texts by path relative to it, each group in the order in which it is written."""
+class Layout:
+    """Where what the settings of a project name is: paths relative to it."""
 
-    #: The sample: a package, what it needs, and its test.
-    sample: Mapping[str, str]
-    #: What every new project has.
-    project: Mapping[str, str]
-    #: What has its place at the root of a Git repository.
-    repository: Mapping[str, str]
+    #: The modules that declare the project.
+    modules: tuple[str, ...]
+    #: The packages and modules at the top of a path of imports, as `src/shop` or `shop.py`.
+    packages: tuple[str, ...]
+    #: What the index says about the project; None for a project without one.
+    readme: str | None
+    #: Whether there are tests, and whether they are in `tests`.
+    tested: bool
+    tests: bool
+
+    @property
+    def root(self) -> str:
+        """Where imports begin: `.` or `src`."""
+        return "src" if all(path.startswith("src/") for path in self.packages) else "."
 
 
 _DESCRIPTIONS: Final = {
@@ -53,6 +61,7 @@ _COPIED: Final = {Template.JOBS: ("jobs", "pages"), Template.FLIGHTS: ("flights"
 
 PYPROJECT: Final = "pyproject.toml"
 GITIGNORE: Final = ".gitignore"
+WORKFLOW: Final = ".github/workflows/pulpo.yml"
 
 
 def template_named(name: str) -> Template:
@@ -75,42 +84,68 @@ def own_package(template: Template) -> str | None:
     return None if template is Template.MINIMAL else template.value
 
 
-def files_of(template: Template, *, name: str, package: str) -> Files:
-    """The files of a project of that name, with that package."""
-    from importlib.metadata import version
-
-    requirements = [f"pulpocore>={version('pulpocore')}", *_DEPENDENCIES.get(template, ())]
-    words = {
-        "name": name,
-        "package": package,
-        "description": _DESCRIPTIONS[template],
-        "dependencies": ", ".join(f'"{one}"' for one in requirements),
-        "suffix": "/" if template is Template.FLIGHTS else ".py",
-    }
-
-    def text(path: str) -> str:
-        found = (_ROOT / f"{path}{_SUFFIX}").read_text(encoding="utf-8")
-        for word, value in words.items():
-            found = found.replace(f"@{word}@", value)
-        return found
-
+def sample_of(template: Template, *, package: str) -> dict[str, str]:
+    """The sample: that package, what it needs, and its test. Texts by path, in the order in which they are written."""
     if template is Template.MINIMAL:
-        sample = {f"{package}/{file}": text(f"minimal/{file}") for file in ("__init__.py", "models.py", "operations.py")}
+        files = ("__init__.py", "models.py", "operations.py")
+        sample = {f"{package}/{file}": _text(f"minimal/{file}", {"package": package}) for file in files}
     else:
         sample = dict(_copied(template))
-    return Files(
-        {**sample, "tests/test_pipeline.py": text(f"{template}/test_pipeline.py")},
-        {
-            PYPROJECT: text("common/pyproject.toml"),
-            GITIGNORE: text("common/gitignore"),
-            "README.md": text("common/README.md"),
-            "main.py": (_example(Template.JOBS) / "main.py").read_text(encoding="utf-8"),
-        },
-        {
-            ".pre-commit-config.yaml": text("common/pre-commit-config.yaml"),
-            ".github/workflows/pulpo.yml": text("common/workflow.yml"),
-        },
-    )
+    return {**sample, "tests/test_pipeline.py": _text(f"{template}/test_pipeline.py", {"package": package})}
+
+
+def sample_layout(package: str) -> Layout:
+    """How a project is laid out that is the sample."""
+    return Layout((package,), (package,), "README.md", tested=True, tests=True)
+
+
+def settings_of(layout: Layout, *, name: str, sampled: Template | None) -> dict[str, str]:
+    """What every project has, with the sample or with code of its own."""
+    from importlib.metadata import version
+
+    words = {
+        "name": name,
+        "description": _DESCRIPTIONS[sampled] if sampled else "",
+        "readme": layout.readme or "",
+        "dependencies": _quoted(f"pulpocore>={version('pulpocore')}", *(_DEPENDENCIES.get(sampled, ()) if sampled else ())),
+        "modules": _quoted(*layout.modules),
+        "packages": _quoted(*layout.packages),
+        "tests": "tests" if layout.tests else "",
+        "root": layout.root,
+        "typed": _quoted(*layout.packages, *(["tests"] if layout.tests else [])),
+    }
+    return {PYPROJECT: _text("common/pyproject.toml", words), GITIGNORE: _text("common/gitignore", {})}
+
+
+def introduction_of(template: Template, *, name: str, package: str) -> dict[str, str]:
+    """What a project with the sample has besides: how to go on, and a command line of its own."""
+    suffix = "/" if template is Template.FLIGHTS else ".py"
+    words = {"name": name, "package": package, "description": _DESCRIPTIONS[template], "suffix": suffix}
+    main = (_example(Template.JOBS) / "main.py").read_text(encoding="utf-8")
+    return {"README.md": _text("common/README.md", words), "main.py": main}
+
+
+def repository_files(*, tested: bool) -> dict[str, str]:
+    """What has its place at the root of a Git repository."""
+    tests = _text("common/workflow-tests.yml", {}) if tested else ""
+    return {
+        ".pre-commit-config.yaml": _text("common/pre-commit-config.yaml", {}),
+        WORKFLOW: _text("common/workflow.yml", {}) + tests,
+    }
+
+
+def _text(path: str, words: Mapping[str, str]) -> str:
+    """A template with words in their places, without the lines whose word is empty: they would say nothing."""
+    text = (_ROOT / f"{path}{_SUFFIX}").read_text(encoding="utf-8")
+    for word, value in words.items():
+        lines = text.splitlines(keepends=True)
+        text = "".join(line.replace(f"@{word}@", value) for line in lines if value or f"@{word}@" not in line)
+    return text
+
+
+def _quoted(*values: str) -> str:
+    """Values of a list as TOML has them."""
+    return ", ".join(f'"{value}"' for value in values)
 
 
 def _example(template: Template) -> Path:

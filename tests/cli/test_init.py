@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pulpo import CLI
 from pulpo.cli.initialising import package_name
@@ -136,12 +138,100 @@ def test_somebodys_files_stay_and_get_what_they_lack(tmp_path):
     assert files(tmp_path) == found
 
 
-def test_a_single_module_and_a_src_layout_are_somebodys_code(tmp_path):
-    for name, path in (("one", "one.py"), ("two", "src/two/__init__.py")):
-        (tmp_path / name / path).parent.mkdir(parents=True)
-        (tmp_path / name / path).write_text("")
-        result = CLI.init(tmp_path / name)
-        assert (result.modules, [n for n in result.added if n.endswith(".py")]) == ((name,), [])
+#: Where somebody's code may be, by the name of the project.
+LAYOUTS = {"one": "one.py", "two": "src/two/__init__.py", "three": "three/__init__.py", "four": "src/four.py"}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Projects that had nothing but code, with what `pulpo init` adds."""
+    root = tmp_path_factory.mktemp("own")
+    for name, path in LAYOUTS.items():
+        (root / name / path).parent.mkdir(parents=True)
+        (root / name / path).write_text("HERE = True\n")
+    return {name: CLI.init(root / name) for name in LAYOUTS}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_code_is_somebodys_in_any_layout(own, name):
+    result = own[name]
+    assert (result.modules, [n for n in result.added if n.endswith(".py")]) == ((name,), [])
+
+
+def test_code_in_any_layout_is_installed_as_the_workflow_does_it(own, tmp_path):
+    """Its first step; what builds them is fetched once, not for each."""
+    tool(tmp_path, "pip", "install", "-q", "--target", str(tmp_path / "builder"), "hatchling")
+    places = [str(result.directory) for result in own.values()]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        "installed",
+        *places,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "builder")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    said = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(own)}; print({'.HERE, '.join(own)}.HERE)"],
+        cwd=tmp_path / "installed", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout == "True True True True\n"
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_settings_of_pytest_find_the_code_in_any_layout(own, tmp_path, name):
+    shutil.copytree(own[name].directory, tmp_path / name)
+    (tmp_path / name / "test_it.py").write_text(f"import {name}\n\n\ndef test_it():\n    assert {name}.HERE\n")
+    assert "1 passed" in tool(tmp_path / name, "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+
+
+def test_settings_of_mypy_find_a_module_in_src(own):
+    assert "1 source file" in tool(own["four"].directory, "mypy", "--cache-dir", os.devnull)
+
+
+def test_settings_say_what_is_true_of_a_project_with_code_of_its_own(tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "shop.py").write_text("")
+    bare = CLI.init(tmp_path / "shop")
+    settings = tomllib.loads((tmp_path / "shop" / "pyproject.toml").read_text())
+    assert {"readme", "description"} & set(settings["project"]) == set()
+    assert "testpaths" not in settings["tool"]["pytest"]["ini_options"]
+    assert "pytest" not in workflow_steps(tmp_path / "shop")[-1]
+    assert any("there are no tests" in note for note in bare.notes)
+
+    for name in bare.added:
+        (tmp_path / "shop" / name).unlink()
+    (tmp_path / "shop" / "README.rst").write_text("mine")
+    (tmp_path / "shop" / "tests").mkdir()
+    (tmp_path / "shop" / "tests" / "shop_test.py").write_text("def test_it(): ...\n")
+    full = CLI.init(tmp_path / "shop")
+    settings = tomllib.loads((tmp_path / "shop" / "pyproject.toml").read_text())
+    assert settings["project"]["readme"] == "README.rst"
+    assert settings["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests"]
+    assert settings["tool"]["mypy"]["files"] == ["shop.py", "tests"]
+    assert workflow_steps(tmp_path / "shop")[-1] == "python -m pytest"
+    assert not any("no tests" in note for note in full.notes)
+
+
+def test_tests_of_what_is_installed_are_not_the_projects(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    for name in ("shop.py", "env/pyvenv.cfg", "env/lib/test_them.py", "node_modules/test_them.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    CLI.init(tmp_path)
+    assert "pytest" not in workflow_steps(tmp_path)[-1]
+
+
+def workflow_steps(directory: Path) -> list[str]:
+    """The commands that the workflow runs."""
+    workflow = YAML(typ="safe").load((directory / ".github/workflows/pulpo.yml").read_text())
+    return [step["run"] for step in workflow["jobs"]["pulpo"]["steps"] if "run" in step]
 
 
 def test_a_sample_that_somebody_changed_is_theirs(made, tmp_path):
