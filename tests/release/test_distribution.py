@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import tarfile
 import tomllib
 import zipfile
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from pulpo.names import REPOSITORY, REPOSITORY_URL
 from tests.release.pythons import ROOT, supported
 
 if TYPE_CHECKING:
@@ -121,8 +123,27 @@ def test_metadata_say_what_the_project_file_says(metadata):
     assert set(metadata.provides_extra or []) == set(PROJECT["optional-dependencies"])
     always = {canonicalize_name(one.name) for one in metadata.requires_dist or [] if not one.marker}
     assert always == {canonicalize_name(Requirement(one).name) for one in PROJECT["dependencies"]}
-    assert metadata.description == (ROOT / "README.md").read_text(encoding="utf-8")
     assert metadata.description_content_type == "text/markdown"
+    assert metadata.project_urls == PROJECT["urls"]
+
+
+def test_links_of_the_readme_lead_to_what_the_repository_has_and_the_rest_is_as_it_is(metadata):
+    def links(text: str) -> list[tuple[str, str]]:
+        return re.findall(r"(!?)\[[^\]]*\]\(([^)]*)\)", text)
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    there = f"{REPOSITORY_URL}/blob/main/", f"https://raw.githubusercontent.com/{REPOSITORY}/main/"
+    assert len(links(readme)) > 20
+    for (image, path), (_, shown) in zip(links(readme), links(metadata.description), strict=True):
+        assert shown == there[bool(image)] + path
+        assert (ROOT / path).exists(), path
+    assert re.sub("|".join(map(re.escape, there)), "", metadata.description) == readme
+
+
+def test_addresses_are_those_of_the_projects_own_repository():
+    assert all(url.startswith(REPOSITORY_URL) for url in PROJECT["urls"].values())
+    paths = [url.partition("/blob/main/")[2] for url in PROJECT["urls"].values()]
+    assert all((ROOT / path).exists() for path in paths)
 
 
 def test_the_versions_that_it_says_it_is_for_are_those_it_may_be_installed_on():
