@@ -24,6 +24,8 @@ AUTO: Final = "auto"
 TOKEN_HINT: Final = f"set {PREFIX}TOKEN (may read and write), {PREFIX}READ_TOKEN (may read), or both"
 _LOCALHOST: Final = "localhost"
 _LAST_PORT: Final = 65535
+#: Bytes of a request's body, unless another number is said.
+MAX_BODY: Final = 16 * 1024 * 1024
 #: How containers of one network call each other. A page's name has a dot, which no DNS outside answers without.
 _SERVICE: Final = re.compile(r"[A-Za-z0-9_-]+(:[0-9]+)?")
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -73,7 +75,7 @@ class Settings(BaseModel):
     #: The origins whose pages may call the API from a browser, such as `http://127.0.0.1:3000`.
     origins: Annotated[tuple[str, ...], BeforeValidator(words)] = ()
     #: Bytes of a request's body.
-    max_body: int = Field(default=16 * 1024 * 1024, ge=1)
+    max_body: int = Field(default=MAX_BODY, ge=1)
     #: Seconds until a request's answer has to begin.
     timeout: float = Field(default=60, gt=0)
     #: Seconds that requests have to end in when the API is stopped.

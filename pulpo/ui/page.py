@@ -12,11 +12,13 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from pulpo.api.settings import MAX_BODY
 from pulpo.ui.api_client import Api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.datastructures import FormData
     from starlette.requests import Request
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -34,11 +36,18 @@ SECTIONS: Final = (
 )
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _MINUTE, _HOUR, _SECOND = 60, 3600, 1
+#: What a form may send: as much as the API takes, each byte of which may be escaped as three, in as many fields as a long list has.
+_FIELD, _FIELDS = 3 * MAX_BODY, 100_000
 
 
 def api_of(request: Request) -> Api:
     """The API in the name of who sent a request."""
     return Api(request.app.state.client, request.cookies.get(COOKIE), request.headers.get("x-request-id"))
+
+
+async def form_of(request: Request) -> FormData:
+    """What a form of a page sent; the framework's own limits are below the API's."""
+    return await request.form(max_fields=_FIELDS, max_part_size=_FIELD)
 
 
 def path_of(request: Request) -> str:

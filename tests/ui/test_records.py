@@ -349,6 +349,26 @@ def test_what_is_exported_can_be_imported(shop: str, shop_ui: str, page: Page) -
     assert one(shop, "u001")["title"] == "Brewer"
 
 
+def test_an_import_may_be_as_large_as_the_api_takes_it(shop: str, shop_ui: str) -> None:
+    records = [{"url": f"large{n}", "title": "é" * 1000} for n in range(1000)]
+    answer = httpx.post(f"{shop_ui}/models/Job/import", data={"records": json.dumps(records, ensure_ascii=False)}, timeout=60)
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/models/Job?~done=stored:1000,0,0")
+    assert one(shop, "large999")["title"] == "é" * 1000
+
+
+def test_a_long_text_of_a_record_is_saved(shop: str, shop_ui: str) -> None:
+    answer = httpx.post(f"{shop_ui}/models/Note/records/new", data={"text": "é" * 1_000_000, "limit": "1"}, timeout=60)
+    assert answer.status_code == 303
+    (note,) = httpx.get(f"{shop}/models/Note/records").json()["items"]
+    assert len(note["text"]) == 1_000_000
+
+
+def test_more_than_a_thousand_records_can_be_chosen(shop_ui: str) -> None:
+    answer = httpx.post(f"{shop_ui}/models/Job/delete", data={"id": [f"id{n}" for n in range(2000)]})
+    assert answer.status_code == 200, answer.text
+    assert "Delete 2000 records of Job?" in answer.text
+
+
 def test_what_is_wrong_in_an_import_is_told_by_record_and_field(shop: str, shop_ui: str, browser: Browser) -> None:
     with opened(browser, but="422") as page:
         page.goto(f"{shop_ui}/models/Job/import")

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from pulpo.ui.api_client import Api, ApiProblem, Fault
 from pulpo.ui.form_values import read_json
-from pulpo.ui.page import api_of, page, path_to, see_other
+from pulpo.ui.page import api_of, form_of, page, path_to, see_other
 from pulpo.ui.record_query import RecordQuery
 from pulpo.ui.record_table import record_path
 
@@ -30,7 +30,7 @@ _KEPT: Final = frozenset({"_rev", "_run", "_operation", "_created", "_updated", 
 async def delete(request: Request) -> Response:
     """Ask whether the chosen records shall be deleted, and delete them."""
     model = request.path_params["model"]
-    given = request.query_params if request.method == "GET" else await request.form()
+    given = request.query_params if request.method == "GET" else await form_of(request)
     ids = [str(one) for one in given.getlist("id")]
     etag = str(given.get("etag", "")) if len(ids) == 1 else ""
     problem = None
@@ -67,7 +67,7 @@ async def import_(request: Request) -> Response:
     info = await api_of(request).get("models", model)
     if request.method == "GET":
         return page(request, "import.html", model=info, text="", problem=None, faults=())
-    text = str((await request.form()).get("records", ""))
+    text = str((await form_of(request)).get("records", ""))
     try:
         stored = (await api_of(request).ask("PUT", "models", model, "records", body=_records(text))).data
     except ApiProblem as refused:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
-from pulpo.ui.page import api_of, page, path_to, see_other
+from pulpo.ui.page import api_of, form_of, page, path_to, see_other
 from pulpo.ui.pages.operations import matching
 from pulpo.ui.starting import Form, Source, blank, start
 
@@ -72,7 +72,7 @@ async def run(request: Request) -> Response:
     """Run it, or say what is wrong with how."""
     api, name = api_of(request), request.path_params["flow"]
     flow = await api.get("flows", name)
-    typed = {key: str(value) for key, value in (await request.form()).items()}
+    typed = {key: str(value) for key, value in (await form_of(request)).items()}
     done = await start(api, ("flows", name), flow["parameters"], _sources(flow), typed)
     if isinstance(done, Form):
         return await _shown(request, flow, done, None)

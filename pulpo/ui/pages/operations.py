@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
-from pulpo.ui.page import api_of, page, path_to, see_other
+from pulpo.ui.page import api_of, form_of, page, path_to, see_other
 from pulpo.ui.starting import Form, Source, blank, start
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def run(request: Request) -> Response:
     """Run it, or say what is wrong with how."""
     api, name = api_of(request), request.path_params["operation"]
     operation = await api.get("operations", name)
-    typed = {key: str(value) for key, value in (await request.form()).items()}
+    typed = {key: str(value) for key, value in (await form_of(request)).items()}
     done = await start(api, ("operations", name), operation["parameters"], _sources(operation), typed)
     if isinstance(done, Form):
         return _shown(request, operation, done, None)

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from pulpo.ui.api_client import Answer, Api, ApiProblem, Fault
 from pulpo.ui.forms import FormError, fields, parse, split_faults, wrong
 from pulpo.ui.lineage import lineage
-from pulpo.ui.page import api_of, page, see_other, shown
+from pulpo.ui.page import api_of, form_of, page, see_other, shown
 from pulpo.ui.record_table import record_path
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def _create(request: Request, model: str) -> Response:
     info = await api.get("models", model)
     value: dict[str, Any] = {}
     try:
-        value = parse(info["body"], await request.form())
+        value = parse(info["body"], await form_of(request))
         made = await api.ask("POST", "models", model, "records", body=value)
     except FormError as error:
         return await _new(request, model, Draft(error.value, _INVALID, faults=error.faults))
@@ -112,7 +112,7 @@ async def _show(request: Request, info: Mapping[str, Any], current: Answer, draf
 
 async def _save(request: Request, model: str, key: str) -> Response:
     """Change what somebody changed, unless somebody else did meanwhile."""
-    api, form = api_of(request), await request.form()
+    api, form = api_of(request), await form_of(request)
     info = await api.get("models", model)
     try:
         current = await _get(api, model, key)
