@@ -35,7 +35,7 @@ from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.names import did_you_mean
 from pulpo.run.codec import collection_of
 from pulpo.run.history import every
-from pulpo.run.record import LOGS, RUNS, STEPS, RunRecord, State
+from pulpo.run.record import LOGS, RUNS, STEPS, RunRecord, State, StepRecord
 from pulpo.store.base import Condition, Record, Store, StoreError
 from pulpo.store.values import now
 
@@ -150,7 +150,8 @@ class Observer:
         self._told = told
         self._open = {run.id: run for run in near.values() if run.state is State.RUNNING}
         self._steps = {run: _latest(self._steps.get(run, []), steps[run]) for run in self._open}
-        return [*(told[run.id] for run in changed), *(_step_event(step) for some in steps.values() for step in some)]
+        step_events = [_step_event(near[run], step) for run, some in steps.items() for step in some]
+        return [*(told[run.id] for run in changed), *step_events]
 
     async def _candidates(self) -> list[Record]:
         """The runs that may have changed since the last look: those that go on, that went on then, or began since; by id.
@@ -213,9 +214,10 @@ def _run_event(run: RunRecord) -> Event:
     return Event("run", data, run=run.id)
 
 
-def _step_event(record: Record) -> Event:
-    names = ("run", "operation", "state", "attempts", "started", "finished")
+def _step_event(run: RunRecord, record: Record) -> Event:
+    names = ("run", "operation", "attempts", "started", "finished")
     data = {name: record.data.get(name) for name in names}
+    data["state"] = run.judged(StepRecord.of(record.data)).state.value
     data["error"] = (record.data.get("error") or "").partition("\n")[0] or None
     return Event("step", data, run=record.data["run"])
 
@@ -331,8 +333,9 @@ async def _look_back(context: Context, at: str, since: dt.datetime) -> Look:
     for where in ([Condition("state", "eq", State.RUNNING.value)], [Condition("finished", "gte", since)]):
         runs |= {record.id: record for record in (await store.find(RUNS, where, limit=_GAP)).items}
     for record in sorted(runs.values(), key=lambda record: record.id):
-        events.append(_run_event(RunRecord.of(record)))
-        events += map(_step_event, await steps_since(store, record.id, since))
+        run = RunRecord.of(record)
+        events.append(_run_event(run))
+        events += [_step_event(run, step) for step in await steps_since(store, record.id, since)]
     versions = await store.versions()
     events += records_events(context.manifest, versions, versions)
     events += [Event("logs", {"run": run}, run=run) for run in sorted(runs)]

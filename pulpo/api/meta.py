@@ -212,7 +212,7 @@ async def _fared(context: Context, wanted: Sequence[tuple[RunRecord, str]]) -> l
     """How operations fared in runs, in their order."""
     rows = await load(context.store, STEPS, [step_id(run.id, operation) for run, operation in wanted])
     steps = {(row.data["run"], row.data["operation"]): StepRecord.of(row.data) for row in rows}
-    return [_told(run, steps.get((run.id, operation)) or StepRecord(operation, "")) for run, operation in wanted]
+    return [_told(run, run.judged(steps.get((run.id, operation)) or StepRecord(operation, ""))) for run, operation in wanted]
 
 
 def _told(run: RunRecord, fared: StepRecord | RunRecord) -> dict[str, Any]:

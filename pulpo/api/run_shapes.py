@@ -24,7 +24,7 @@ from pulpo.run.record import RunRecord, State
 from pulpo.store.values import now
 
 RunState = Literal["pending", "running", "completed", "failed", "cancelled", "crashed"]
-StepState = Literal["pending", "running", "completed", "failed", "skipped", "cancelled", "reused"]
+StepState = Literal["pending", "running", "completed", "failed", "skipped", "cancelled", "reused", "crashed"]
 _Named = Annotated[str, Field(pattern=r"^(latest|run:.+)$")]
 _Records = list[dict[str, Any]]
 _RECORDS: Final = TypeAdapter(_Records)

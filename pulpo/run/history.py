@@ -42,7 +42,7 @@ async def get_run(store: Store, run: str) -> RunRecord | None:
         return None
     found = RunRecord.of(record)
     rows = await load(store, STEPS, [step_id(run, name) for name in found.operations])
-    steps = {step.operation: step for step in (StepRecord.of(row.data) for row in rows)}
+    steps = {step.operation: found.judged(step) for step in (StepRecord.of(row.data) for row in rows)}
     return replace(found, steps=tuple(steps.get(name) or StepRecord(name, "") for name in found.operations))
 
 

@@ -42,7 +42,7 @@ SILENCE = dt.timedelta(seconds=60)
 
 
 class State(enum.StrEnum):
-    """Of a run: running, completed, failed, cancelled, crashed. Of a step: all but crashed."""
+    """Of a run: running, completed, failed, cancelled, crashed. Of a step: all."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -53,7 +53,7 @@ class State(enum.StrEnum):
     CANCELLED = "cancelled"
     #: Not run, because its outputs of an earlier run stand.
     REUSED = "reused"
-    #: Never stored: what a run is that says `running` although its process is gone.
+    #: Never stored. What says `running` and is not: a run whose process is gone, a step whose run is over.
     CRASHED = "crashed"
 
 
@@ -223,6 +223,12 @@ class RunRecord:
         if self.process.is_elsewhere:
             return now() - (self.seen or self.started) >= SILENCE
         return self.process.is_gone()
+
+    def judged(self, step: StepRecord) -> StepRecord:
+        """A step of this run, given as stored: nobody was left to tell of the end of one that was at work."""
+        if step.state is State.RUNNING and self.state is not State.RUNNING:
+            return replace(step, state=State.CRASHED)
+        return step
 
     def data(self) -> dict[str, Any]:
         """As stored. Parameters and inputs are JSON text: their names hold dots, which no field of a record may."""

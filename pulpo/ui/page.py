@@ -36,7 +36,7 @@ SECTIONS: Final = (
 )
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _MINUTE, _HOUR, _SECOND = 60, 3600, 1
-#: What a form may send: as much as the API takes, each byte of which may be escaped as three, in as many fields as a long list has.
+#: What a form may send: bytes of a field, as many as the API takes, each of which may be escaped as three; and fields.
 _FIELD, _FIELDS = 3 * MAX_BODY, 100_000
 
 
@@ -121,8 +121,8 @@ def duration(seconds: float | None) -> str:
 
 
 def took(what: Mapping[str, Any]) -> float | None:
-    """The seconds between `started` and `finished`, or now; None where it has not begun."""
-    if not what.get("started"):
+    """The seconds between `started` and `finished`, or now; None where it has not begun, or nobody knows when it crashed."""
+    if not what.get("started") or (what["state"] == "crashed" and not what["finished"]):
         return None
     end = dt.datetime.fromisoformat(what["finished"]) if what.get("finished") else dt.datetime.now(dt.UTC)
     return (end - dt.datetime.fromisoformat(what["started"])).total_seconds()

@@ -80,15 +80,22 @@ def timeline(run: Mapping[str, Any], now: dt.datetime) -> Timeline:
     if not run["started"]:
         return Timeline({}, (), ())
     zero = dt.datetime.fromisoformat(run["started"])
+    now = now if run["state"] == "running" else _last_sign(run)
     spans = {step["operation"]: _span(step, zero, now) for step in run["steps"] if step["started"]}
     end = (dt.datetime.fromisoformat(run["finished"]) if run["finished"] else now) - zero
     pieces = _pieces(sorted(spans.values()), max(end.total_seconds(), *(until for _, until in spans.values()), 0.001))
-    open_ = {step["operation"] for step in run["steps"] if not step["finished"]}
+    open_ = {step["operation"] for step in run["steps"] if step["state"] == "running"}
     return Timeline(
         {name: _bar(pieces, span, open_=name in open_) for name, span in spans.items()},
         tuple(_marks(pieces)),
         tuple(Fold(piece.begin, piece.length, piece.end - piece.start) for piece in pieces if piece.idle),
     )
+
+
+def _last_sign(run: Mapping[str, Any]) -> dt.datetime:
+    """The latest time that is known of a run that is over."""
+    times = [one[name] for one in (run, *run["steps"]) for name in ("started", "finished") if one[name]]
+    return max(map(dt.datetime.fromisoformat, times))
 
 
 def _span(step: Mapping[str, Any], zero: dt.datetime, now: dt.datetime) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import pytest
 
 from pulpo.api.app import create_app
 from pulpo.api.settings import Settings
-from pulpo.run.record import RUNS, SILENCE, Process, RunRecord, State
+from pulpo.run.record import RUNS, SILENCE, STEPS, Process, RunRecord, State, StepRecord, step_id
 from pulpo.store.base import Record
 from pulpo.store.values import now
 from tests.api.conftest import client_of
@@ -397,9 +397,13 @@ def foreign(run: str, process: Process, silent: dt.timedelta = dt.timedelta()) -
 )
 async def test_a_process_that_is_not_that_of_the_run_is_left_alone(cli, client, process, state, said):
     run = foreign("20261122-083000-0000000", process)
+    step = StepRecord("fetch", "shop:fetch", State.RUNNING, now())
     async with store_of(cli) as store:
         await store.upsert_many(RUNS, [Record(run.id, run.data(), run=run.id)])
-    assert (await client.get(f"/runs/{run.id}")).json()["state"] == state
+        await store.upsert_many(STEPS, [Record(step_id(run.id, "fetch"), step.data(run.id), run=run.id)])
+    told = (await client.get(f"/runs/{run.id}")).json()
+    last = (await client.get("/operations/fetch")).json()["last_run"]
+    assert [one["state"] for one in (told, *told["steps"], last)] == [state] * 3
     answer = await client.post(f"/runs/{run.id}/cancel")
     assert answer.status_code == 409
     assert said in answer.text

@@ -290,7 +290,7 @@ async def test_a_killed_run_is_crashed_and_the_resumed_one_doubles_nothing(progr
         (run,) = await list_runs(store, state=State.CRASHED)
         found = await get_run(store, run.id)
         assert found.state == "crashed"
-        assert states(found) == {"a.first": "completed", "b.second": "running"}
+        assert states(found) == {"a.first": "completed", "b.second": "crashed"}
         (tmp_path / "go").touch()
         output, _ = program(run.id).communicate(timeout=30)
         assert output == "completed reused completed\n"

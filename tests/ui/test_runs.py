@@ -304,11 +304,22 @@ def served(server: uvicorn.Server) -> Iterator[str]:
 def test_a_crashed_run_says_what_is_known_and_can_be_gone_on_with(shop: Path, shop_ui: str, page: Page) -> None:
     gone = Process.current()
     gone = Process(gone.host, gone.pid, gone.created + 1)
-    run = RunRecord("20260131-060000-fffffff", "catalogue", State.RUNNING, ZERO, operations=("catalogue.fetch",), process=gone)
+    steps = (
+        StepRecord("catalogue.fetch", "shop:fetch", State.COMPLETED, ZERO, ZERO + dt.timedelta(seconds=5)),
+        StepRecord("catalogue.offer", "shop:offer", State.RUNNING, ZERO + dt.timedelta(seconds=5)),
+    )
+    names = tuple(step.operation for step in steps)
+    run = RunRecord("20260131-060000-fffffff", "catalogue", State.RUNNING, ZERO, operations=names, process=gone, steps=steps)
     stored(shop, run)
     page.goto(f"{shop_ui}/runs/{run.id}")
     expect(page.get_by_role("alert")).to_contain_text("The process that executed it is gone")
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    row = page.locator("#step-catalogue\\.offer")
+    expect(row.locator(".badge")).to_have_text("crashed")
+    expect(row.locator("td.num")).to_have_text("")
+    expect(row.locator(".bar.open")).to_have_count(0)
+    page.locator("#run").get_by_role("link", name="Graph").click()
+    expect(page.get_by_role("link", name="operation catalogue.offer, crashed")).to_be_visible()
 
 
 def test_a_run_of_what_the_manifest_has_no_more_is_shown_and_not_offered_again(shop: Path, shop_ui: str, page: Page) -> None:
@@ -389,8 +400,11 @@ def a_run(*steps: tuple[float, float | None], end: float | None) -> dict[str, An
     def at(seconds: float | None) -> str | None:
         return None if seconds is None else (ZERO + dt.timedelta(seconds=seconds)).isoformat()
 
-    told = [{"operation": str(n), "started": at(start), "finished": at(done)} for n, (start, done) in enumerate(steps)]
-    return {"started": at(0), "finished": at(end), "steps": told}
+    told = [
+        {"operation": str(n), "started": at(start), "finished": at(done), "state": "running" if done is None else "completed"}
+        for n, (start, done) in enumerate(steps)
+    ]
+    return {"started": at(0), "finished": at(end), "steps": told, "state": "running" if end is None else "completed"}
 
 
 def test_bars_lie_on_the_axis_as_the_steps_in_time() -> None:
@@ -405,6 +419,13 @@ def test_what_runs_still_runs_until_now() -> None:
     assert (found.bars["1"].length, found.bars["1"].open, found.bars["0"].open) == (75, True, False)
 
 
+def test_what_crashed_ends_where_its_run_was_last_heard_of() -> None:
+    run = a_run((0, 5), (2, None), end=None)
+    run["state"] = run["steps"][1]["state"] = "crashed"
+    found = timeline(run, ZERO + dt.timedelta(days=1))
+    assert (found.bars["1"].begin, found.bars["1"].length, found.bars["1"].open) == (40, 60, False)
+
+
 def test_time_in_which_nothing_ran_is_folded() -> None:
     found = timeline(a_run((0, 10), (3610, 3620), end=3620), ZERO)
     [fold] = found.folds
@@ -414,7 +435,7 @@ def test_time_in_which_nothing_ran_is_folded() -> None:
 
 
 def test_a_run_that_has_not_begun_has_no_timeline() -> None:
-    assert timeline({"started": None, "finished": None, "steps": []}, ZERO).bars == {}
+    assert timeline({"started": None, "finished": None, "steps": [], "state": "pending"}, ZERO).bars == {}
     assert timeline(a_run(end=0), ZERO).bars == {}
 
 

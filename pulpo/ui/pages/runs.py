@@ -132,7 +132,7 @@ def _made(steps: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
 
 def _states(steps: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """How many steps are in each state, those that want a look first."""
-    order = ("failed", "running", "cancelled", "skipped", "pending", "reused", "completed")
+    order = ("failed", "crashed", "running", "cancelled", "skipped", "pending", "reused", "completed")
     counts = {state: sum(step["state"] == state for step in steps) for state in order}
     return {state: count for state, count in counts.items() if count}
 

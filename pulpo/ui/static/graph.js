@@ -3,10 +3,10 @@
 import { instance } from './vendor/viz.js';
 
 const MARKS = {
-  completed: '●', running: '◐', failed: '✕', pending: '○', reused: '◆', cancelled: '◼', skipped: '⊘', none: '·',
+  completed: '●', running: '◐', failed: '✕', pending: '○', reused: '◆', crashed: '✖', cancelled: '◼', skipped: '⊘', none: '·',
 };
 // A closed flow wears the first of these that it holds.
-const WORST = ['failed', 'running', 'cancelled', 'skipped', 'pending', 'completed', 'reused', 'none'];
+const WORST = ['failed', 'crashed', 'running', 'cancelled', 'skipped', 'pending', 'completed', 'reused', 'none'];
 const TYPING = 'input, textarea, select';
 const CLOSE = 1.4; // A few boxes don't fill the screen: at most this many times their natural size.
 const LEGIBLE = 0.6; // What would be smaller is not shown as a whole before somebody asks for it.
