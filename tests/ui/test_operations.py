@@ -130,6 +130,21 @@ def test_records_are_pasted_for_what_it_takes_and_told_where_they_are_wrong(shop
         expect(page.locator(".notice")).to_contain_text("choose where they come from")
 
 
+@pytest.mark.parametrize("flow", ["scraping.linkedin", "scraping"])
+def test_a_flow_leads_to_itself_in_the_graph(ui: str, page: Page, flow: str) -> None:
+    page.goto(f"{ui}/flows/{flow}")
+    page.get_by_role("link", name="Graph", exact=True).last.click()
+    expect(page.locator("#details-name")).to_have_text(flow)
+    expect(page.get_by_role("link", name=f"close flow {flow}", exact=True)).to_be_in_viewport()
+    expect(page.get_by_role("link", name=re.compile(r"^(open|close) flow parsing"))).to_have_accessible_name(re.compile("^open"))
+
+
+def test_the_whole_pipeline_leads_to_the_whole_graph(ui: str, page: Page) -> None:
+    page.goto(f"{ui}/flows/pipeline")
+    page.get_by_role("link", name="Graph", exact=True).last.click()
+    expect(page.locator("#details-name")).to_have_text("pipeline")
+
+
 def test_a_part_of_a_flow_is_run_by_keyboard(ui: str, page: Page) -> None:
     page.goto(f"{ui}/flows/scraping")
     page.get_by_text("Only a part of it").focus()

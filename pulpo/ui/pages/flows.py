@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
+from pulpo.names import PIPELINE, parents
 from pulpo.ui.page import api_of, form_of, page, path_to, see_other
+from pulpo.ui.pages.graph import Address
 from pulpo.ui.pages.operations import matching
 from pulpo.ui.starting import Form, Source, blank, start
 
@@ -84,8 +86,15 @@ async def _shown(request: Request, flow: Mapping[str, Any], form: Form, again: M
     runs = (await api_of(request).get("runs", flow=flow["name"], limit=_LAST))["items"]
     return page(
         request, "flow.html", form.problem.status if form.problem else status, flow=flow, form=form, again=again, runs=runs,
-        schedule=said(flow["schedule"]), engines=flow["deployment"] is not None,
+        schedule=said(flow["schedule"]), graph=_in_graph(flow), engines=flow["deployment"] is not None,
     )  # fmt: skip
+
+
+def _in_graph(flow: Mapping[str, Any]) -> Address:
+    """Where the graph tells about a flow, with it and all that it lies in open; `pipeline` and one operation lie in nothing."""
+    name = flow["name"]
+    is_node = name != PIPELINE and not flow["standalone"]
+    return Address(open=",".join((*parents(name), name)) if is_node else None, at=name)
 
 
 def _sources(flow: Mapping[str, Any]) -> list[Source]:

@@ -236,7 +236,7 @@ function stay({ left, top, scale }) {
 
 /** A box comes into sight, and near enough to be read. */
 function reveal(key) {
-  const thing = boxes.get(key);
+  const thing = boxes.get(key) ?? boxes.get(`open ${key}`);
   if (!thing) return;
   const inside = figure.getBoundingClientRect();
   const { left, right, top, bottom, height } = thing.getBoundingClientRect();
