@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from pulpo.api.access import OPEN
 from pulpo.api.bodies import MERGE_PATCH, NDJSON_TYPE, closed
 from pulpo.api.context import Context
 from pulpo.api.fields import Field
@@ -105,6 +106,8 @@ def _document(app: FastAPI, context: Context) -> Schema:
     if context.settings.token or context.settings.read_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
+        for path in OPEN:
+            paths[path]["get"]["security"] = []
     for operation in _operations(paths):
         responses = operation["responses"]
         responses.pop("422", None)
