@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 #: More of them, as a search path of executables.
 VARIABLE = "PULPO_PYTHONS"
+#: Versions that have to be here, as in `3.11 3.12`: those that `.ci/run` was told of.
+PROMISED = "PULPO_PYTHONS_PROMISED"
 _CLASSIFIER = "Programming Language :: Python :: 3."
 
 
@@ -55,6 +57,12 @@ def supported() -> list[str]:
     return [f"3.{name.removeprefix(_CLASSIFIER)}" for name in project["classifiers"] if name.startswith(_CLASSIFIER)]
 
 
+def missing() -> list[str]:
+    """The versions that the package is for and that are not here, as in `3.12`."""
+    here = [_minor(one.version) for one in interpreters()]
+    return [version for version in supported() if _minor(version) not in here]
+
+
 def _minor(version: str) -> tuple[int, int]:
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
@@ -67,3 +75,9 @@ def _version(executable: str) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+if __name__ == "__main__":
+    print(f"the release is tried on Python {', '.join(map(str, interpreters()))}")
+    for absent in missing():
+        print(f"WARNING: the release is NOT tried on Python {absent}, which is not here")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.pythons import Interpreter, interpreters
+from tests.release.pythons import PROMISED, Interpreter, interpreters, missing, supported
 
 pytestmark = pytest.mark.xdist_group("release")
 
@@ -73,6 +73,13 @@ def shop(installed):
     """A new project."""
     installed.pulpo("init", "shop")
     return installed
+
+
+@pytest.mark.parametrize("version", supported())
+def test_the_release_is_tried_on_each_version_that_it_is_for(version):
+    if version in missing() and version not in os.environ.get(PROMISED, "").split():
+        pytest.skip(f"no Python {version} here: the release is NOT tried on it")
+    assert version not in missing()
 
 
 def test_it_is_what_is_installed_that_runs(installed, interpreter, distributions):
