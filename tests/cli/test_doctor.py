@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,6 +52,18 @@ def test_it_is_fast_and_imports_no_user_code(tmp_path):
     started = time.monotonic()
     assert findings(toys, env={"PATH": BARE})["lock"]["status"] == "ok"
     assert time.monotonic() - started < 10  # half a second on a quiet machine
+
+
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [(99_999_999, "fail"), (100_000_000, "warn"), (999_999_999, "warn"), (1_000_000_000, "ok")],
+)
+def test_a_disk_that_is_nearly_full_is_told(monkeypatch, free, status):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    (found,) = (one for one in CLI().doctor() if one.name == "disk")
+    assert found.status == status
+    assert f"{free / 1e9:.1f} GB are free" in found.text
+    assert (found.todo is None) == (status == "ok")
 
 
 def test_a_project_that_runs_as_containers_fails_without_docker(tmp_path):
