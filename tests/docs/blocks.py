@@ -75,7 +75,7 @@ def printed(command: str, directory: Path) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULPO_", "PREFECT_"))}
     env = inherited | {"PATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "NO_COLOR": "1"}
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], cwd=directory, env=env, text=True, timeout=120, check=False,
+        ["bash", "-o", "pipefail", "-c", command], cwd=directory, env=env, text=True, timeout=300, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     return done.stdout
