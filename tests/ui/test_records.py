@@ -19,6 +19,10 @@ import httpx
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from pulpo.api.app import create_app
 from pulpo.api.settings import Settings
@@ -43,6 +47,12 @@ TITLES = ("Cook", "Baker", "Rust engineer")
 def api_of(directory: Path, **settings: Any) -> Iterator[str]:
     """The API over models with fields of every kind, in a thread."""
     app = create_app(manifest_of({**MODELS, "Wide": WIDE}), SqliteStore(directory / "store.db"), settings=Settings(**settings))
+    with listening(app) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def listening(app: Any) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -308,6 +318,38 @@ def test_the_chosen_are_deleted_after_a_question(shop: str, shop_ui: str, page: 
     question.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("2 records deleted.")).to_be_visible()
     assert count(shop) == 118
+
+
+@pytest.mark.parametrize("status", [409, 502])
+def test_where_deleting_stops_midway_it_says_how_many_are_gone_and_goes_on_with_the_rest(
+    shop: str, browser: Browser, status: int
+) -> None:
+    refused = [one(shop, "u001")["_id"]]
+
+    async def answer(request: Request) -> Response:
+        if request.method == "DELETE" and request.url.path.endswith(refused[0]):
+            return JSONResponse({"detail": "not now"}, status, media_type="application/problem+json")
+        url = f"{shop}{request.url.path}?{request.url.query}"
+        found = await asyncio.to_thread(httpx.request, request.method, url)
+        return Response(found.content, found.status_code, media_type=found.headers.get("content-type"))
+
+    routes = [
+        Route("/events", lambda _: Response(status_code=503)),
+        Route("/{path:path}", answer, methods=["GET", "DELETE"]),
+    ]
+    with listening(Starlette(routes=routes)) as api, showing(api) as ui, opened(browser, but=str(status)) as page:
+        page.goto(f"{ui}/models/Job?sort=url&limit=20")
+        page.get_by_label("Select all records of this page").check()
+        page.get_by_role("button", name="Delete 20 selected").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("status").filter(has_text="deleted")).to_contain_text("1 record deleted")
+        expect(page.get_by_role("alert")).to_contain_text("not now")
+        assert count(shop) == 119
+        accessible(page)
+        refused[0] = "nothing"
+        page.get_by_role("button", name="Delete 19 records").click()
+        expect(page.get_by_text("19 records deleted.")).to_be_visible()
+    assert count(shop) == 100
 
 
 def test_all_of_a_page_can_be_chosen(shop: str, shop_ui: str, page: Page) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _PAGE: Final = 1000
-_MISSING, _STALE, _CONFLICT, _INVALID = 404, 412, 409, 422
-_FORBIDDEN: Final = 403
+_UNAUTHORISED, _FORBIDDEN, _MISSING, _CONFLICT, _INVALID = 401, 403, 404, 409, 422
 #: What the store keeps of a record: an export has it, and an import leaves it out.
 _KEPT: Final = frozenset({"_rev", "_run", "_operation", "_created", "_updated", "_errors"})
 
@@ -33,32 +32,34 @@ async def delete(request: Request) -> Response:
     given = request.query_params if request.method == "GET" else await form_of(request)
     ids = [str(one) for one in given.getlist("id")]
     etag = str(given.get("etag", "")) if len(ids) == 1 else ""
-    problem = None
+    gone, problem = 0, None
     if request.method == "POST" and "sure" in given:
-        try:
-            gone = await _delete(api_of(request), model, ids, etag)
+        gone, ids, problem = await _delete(api_of(request), model, ids, etag)
+        if problem is None:
             return see_other(request, f"{path_to('models', model)}?~done=deleted:{gone}")
-        except ApiProblem as refused:
-            if refused.status not in (_FORBIDDEN, _STALE, _CONFLICT):
-                raise
-            problem = refused
-            etag = ""
+        etag = ""
     chosen = [(one, record_path(model, one)) for one in ids]
     status = problem.status if problem else 200
-    return page(request, "delete.html", status, model=model, ids=chosen, etag=etag, problem=problem)
+    return page(request, "delete.html", status, model=model, ids=chosen, etag=etag, gone=gone, problem=problem)
 
 
-async def _delete(api: Api, model: str, ids: Sequence[str], etag: str) -> int:
-    """How many of the records were there; it ends at the first that can't be deleted."""
+async def _delete(api: Api, model: str, ids: list[str], etag: str) -> tuple[int, list[str], ApiProblem | None]:
+    """How many of the records were there; and from the first one that can't be deleted on, those that are left, and why.
+
+    Raises:
+        ApiProblem: Nobody may without a token.
+    """
     gone = 0
-    for one in ids:
+    for at, one in enumerate(ids):
         try:
             await api.ask("DELETE", "models", model, "records", one, headers={"If-Match": etag} if etag else None)
             gone += 1
         except ApiProblem as refused:
-            if refused.status != _MISSING:
+            if refused.status == _UNAUTHORISED:
                 raise
-    return gone
+            if refused.status != _MISSING:
+                return gone, ids[at:], refused
+    return gone, [], None
 
 
 async def import_(request: Request) -> Response:
