@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from pulpo.ui.app import create_app
 from pulpo.ui.settings import Settings
@@ -68,6 +68,16 @@ def opened(browser: Browser, *, dark: bool = False, but: str = "\0") -> Iterator
         complaints.none(but=but)
     finally:
         context.close()
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until it is there."""
+    expect(target).to_be_visible()
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        if target.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not get to it: {target}")
 
 
 def accessible(page: Page) -> None:

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.apply.services.local_stack import Stack
 from tests.locks import with_services
 from tests.prefect_server import migrate
-from tests.ui.browser import accessible, opened
+from tests.ui.browser import accessible, opened, tab_to
 from tests.ui.conftest import PULPO, copied
 
 pytestmark = pytest.mark.xdist_group("network")
@@ -156,16 +156,6 @@ def completed(page: Page, timeout: float = 60_000) -> None:
     page.evaluate("window.same = true")
     expect(page.locator("#run .state")).to_have_text("completed", timeout=timeout)
     assert page.evaluate("window.same")
-
-
-def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until it is there."""
-    expect(target).to_be_visible()
-    for _ in range(300):
-        page.keyboard.press("Tab")
-        if target.evaluate("one => one === document.activeElement"):
-            return
-    raise AssertionError(f"Tab does not get to it: {target}")
 
 
 def typed(page: Page, target: Locator, text: str) -> None:

@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,7 +32,7 @@ from pulpo.store.sqlite import SqliteStore
 from pulpo.ui.comparing import compare
 from pulpo.ui.timeline import AXIS, timeline
 from tests.api.running import serving
-from tests.ui.browser import accessible, opened, showing
+from tests.ui.browser import accessible, opened, showing, tab_to
 from tests.ui.conftest import copied
 
 pytestmark = pytest.mark.xdist_group("network")
@@ -227,6 +227,40 @@ def test_a_failed_run_is_accessible(failed: str, shop_ui: str, browser: Browser,
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("by_keyboard", [False, True])
+def test_what_failed_leads_to_its_record_which_is_mended_and_the_run_goes_on(
+    shop_api: str, shop_ui: str, page: Page, by_keyboard: bool
+) -> None:
+    def press(target: Locator) -> None:
+        if not by_keyboard:
+            target.click()
+            return
+        tab_to(page, target)
+        page.keyboard.press("Enter")
+
+    run = over(shop_api, begun(shop_api, "/flows/catalogue", parameters={"limit": 3}))["id"]
+    page.goto(f"{shop_ui}/runs/{run}")
+    expect(page.locator("#run .state")).to_have_text("failed")
+    expect(page.locator("#step-catalogue\\.offer .badge")).to_have_text("failed")
+    press(page.get_by_role("alert").get_by_role("link", name="Product"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("p2")
+    price = page.locator("form.schema [name=price]")
+    if by_keyboard:
+        tab_to(page, price)
+        page.keyboard.type("12.5")
+    else:
+        price.fill("12.5")
+    press(page.get_by_role("button", name="Save"))
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto(f"{shop_ui}/runs/{run}")
+    press(page.get_by_role("button", name="Resume"))
+    expect(page).not_to_have_url(re.compile(run))
+    expect(page.locator("#run .state")).to_have_text("completed")
+    expect(page.locator("#step-catalogue\\.offer")).to_contain_text("3 Offer")
+    (offer,) = httpx.get(f"{shop_api}/models/Offer/records", params={"sku": "p2"}).json()["items"]
+    assert offer["price"] == 12.5
+
+
 def test_a_run_is_made_again_with_its_parameters(failed: str, shop_ui: str, page: Page) -> None:
     page.goto(f"{shop_ui}/runs/{failed}")
     page.get_by_role("link", name="Run again").click()
@@ -387,8 +421,10 @@ def test_of_a_long_log_the_page_has_the_end_and_another_page_all(shop: Path, sho
     page.goto(f"{shop_ui}/runs/{run}")
     expect(page.locator("#lines > div")).to_have_count(500)
     expect(page.locator("#lines > div").last).to_contain_text("line 2499")
+    expect(page.get_by_text("times in UTC")).to_be_visible()
     page.get_by_role("link", name="All lines").click()
     expect(page.locator(".lines > div").first).to_contain_text("line 0")
+    expect(page.get_by_text("times in UTC")).to_be_visible()
     page.get_by_role("link", name="Later lines").click()
     expect(page.locator(".lines > div").first).to_contain_text("line 1000")
 
