@@ -38,7 +38,9 @@ class FieldDiff:
     after: Any
 
     def __str__(self) -> str:
-        """As in `parameters.keywords: "python" → "rust"`."""
+        """As in `parameters.keywords: "python" → "rust"`; of what is hidden only that it changed."""
+        if self.before == self.after == HIDDEN:
+            return f"{self.name}: changed"
         return f"{self.name}: {_shown(self.before)} → {_shown(self.after)}"
 
 

@@ -278,7 +278,7 @@ def test_secrets_are_never_printed():
         text = printed([wanted], world(live), secrets=frozenset({secret}))
         assert secret not in text
         assert "old secret" not in text
-        assert "job_variables.env.TOKEN: *** → ***" in text
+        assert "job_variables.env.TOKEN: changed" in text
         assert 'job_variables.env.PULPO_ENV: "dev" → "prod"' in text
         assert 'parameters.keywords: *** → "key ***"' in text
 
