@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from pulpo.compile.said import ENVIRONMENT
 from pulpo.compile.topology import Link, Mount, Needs, Probe, Role, ServiceDefinition, Topology, default_command
 from pulpo.manifest.addresses import is_loopback, reached_at
 from pulpo.manifest.references import Reference, parts, references
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PROJECT_LABEL: Final = "pulpo.project"
 ENVIRONMENT_LABEL: Final = "pulpo.environment"
 DIGEST_LABEL: Final = "pulpo.digest"
+#: Of a container, what it was made from, as JSON; see `pulpo.compile.said`.
+SAID_LABEL: Final = "pulpo.service"
 #: Of the project's image, and so of containers that run from it: what went into it, where `pulpo` had it made.
 CONTENT_LABEL: Final = "pulpo.content"
 CONTENT_VARIABLE: Final = "PULPO_CONTENT"
@@ -88,6 +91,8 @@ def compose_file(topology: Topology, *, image: str, build: Mapping[str, Any] | N
         entry["restart"] = _RESTART[service.restart]
         entry["deploy"] = _limits(service) | ({"replicas": service.replicas} if service.replicas > 1 else {})
     services = {name: _finished(entry, topology) for name, entry in texts.items()}
+    for service in _run(topology):
+        services[service.name]["labels"][SAID_LABEL] = _said(service)
     return {"name": stack_name(topology), "services": services, **_volumes(services)}
 
 
@@ -154,6 +159,11 @@ def _finished(entry: Mapping[str, Any], topology: Topology) -> dict[str, Any]:
     if topology.environment:
         labels[ENVIRONMENT_LABEL] = _escaped(topology.environment)
     return {**said, "labels": labels}
+
+
+def _said(service: ServiceDefinition) -> str:
+    passed = {f"{ENVIRONMENT}{name}": f"${{{name}}}" for name in _passed(service)}
+    return _escaped(json.dumps({**passed, **service.said}, sort_keys=True, separators=(",", ":")))
 
 
 def _environment(service: ServiceDefinition, topology: Topology) -> dict[str, str | None]:

@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pulpo.compile.said import said_of
 from pulpo.diagnostics import errors
 from pulpo.errors import DiagnosticsError
 from pulpo.manifest.addresses import BUILT_IN, kind_of, ports_of, written_ports
@@ -114,6 +115,8 @@ class ServiceDefinition:
     cpus: float | None = None
     #: As Docker writes it: `512m`, `2g`.
     memory: str | None = None
+    #: What the manifest says of it, for people; see `pulpo.compile.said`.
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +230,15 @@ class _Plan:
             return ServiceDefinition(name, role, kind, uri=spec.uri)
         default = _BUILT_IN.get(role, _OWN)
         resources = spec.resources
+        environment = self._variables_of(name, spec)
+        links = tuple(sorted(self._links(name, spec), key=lambda link: link.variable))
         return ServiceDefinition(
             name,
             role,
             image=image_of(name, spec),
             command=command_of(name, spec),
-            environment=self._variables_of(name, spec),
-            links=tuple(sorted(self._links(name, spec), key=lambda link: link.variable)),
+            environment=environment,
+            links=links,
             passed=self._variables if self._wants_services(name, spec) else (),
             ports=self._ports[name],
             mounts=_mounts(spec, default),
@@ -245,7 +250,11 @@ class _Plan:
             replicas=spec.replicas or 1,
             cpus=resources.cpus if resources else None,
             memory=resources.memory if resources else None,
+            said=said_of(spec.data(), environment, [link for link in links if link.service != name], self._first_ports()),
         )
+
+    def _first_ports(self) -> dict[str, str]:
+        return {name: spec.ports[0] for name, spec in self._manifest.services.items() if spec.ports}
 
     def _wants_services(self, name: str, spec: ServiceSpec) -> bool:
         """Whether it wants to know where the other services are. The UI asks the API for all that it shows."""

@@ -159,6 +159,16 @@ class LocalServices:
                 self._check_left(before, service)
         return before
 
+    def running(self, state: ServiceState) -> LocalService | None:
+        """What runs, with the environment that it was started in, all of it; None where that can't be known."""
+        from pulpo.services import processes  # it takes its time, which what changes nothing does not need
+
+        spec = read_json(self._files(state.name).spec)
+        environment = processes.environment_of(state.shim_pid, state.id) if state.shim_pid is not None else None
+        if environment is None or spec["id"] != state.id or "said" not in spec:
+            return None
+        return replace(LocalService.from_data(spec["service"]), environment=environment, said=spec["said"])
+
     def logs(self, name: str, *, tail: int | None = None, since: dt.datetime | None = None) -> list[LogLine]:
         """The lines of a service's log, oldest first; see `pulpo.services.logs.read`."""
         return logs.read(self.log_path(name), tail=tail, since=since)
@@ -188,7 +198,7 @@ class LocalServices:
         """Start a shim, which has the turn as well until it has the lock: a killed command's is not met by the next one."""
         mark = secrets.token_hex(8)
         began = time.time()
-        spec = {"id": mark, "digest": service.digest, "started": began, "service": service.data()}
+        spec = {"id": mark, "digest": service.digest, "started": began, "service": service.data(), "said": dict(service.said)}
         write_json(files.spec, spec)
         environment = {**os.environ, **service.environment, MARK: mark}
         command = [sys.executable, "-P", "-m", "pulpo.services.shim", str(files.directory), str(files.log_directory), files.name]

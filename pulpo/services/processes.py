@@ -89,6 +89,15 @@ def process_of(pid: int) -> psutil.Process | None:
         return None
 
 
+def environment_of(pid: int, mark: str) -> dict[str, str] | None:
+    """What a process with the mark was started with; None where it has ended, or is another one by now."""
+    try:
+        found = psutil.Process(pid).environ()
+    except (psutil.Error, OSError, ValueError):
+        return None
+    return found if found.get(MARK) == mark else None
+
+
 def until_ended(processes: Iterable[psutil.Process], seconds: float) -> None:
     """Wait until all have ended, or for so many seconds."""
     deadline = time.monotonic() + seconds

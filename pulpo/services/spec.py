@@ -15,6 +15,8 @@ Restart = Literal["always", "on-failure", "no"]
 _PROBES: Final[dict[str, Callable[..., Probe]]] = {
     probe.__name__: probe for probe in (HttpProbe, TcpProbe, CommandProbe, LogProbe)
 }
+#: Fields that `LocalService.data` has not, or in another form.
+_APART: Final = ("environment", "probe", "addresses", "said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class LocalService:
     grace: float = 10
     #: Bytes of its log, and of each of the three before it.
     log_bytes: int = 5_000_000
+    #: What it was made from, for people: kept beside what runs, and no part of that.
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -58,7 +62,7 @@ class LocalService:
 
     def data(self) -> dict[str, Any]:
         """As JSON has it, without the environment."""
-        data = {name: getattr(self, name) for name in self.__slots__ if name not in ("environment", "probe", "addresses")}
+        data = {name: getattr(self, name) for name in self.__slots__ if name not in _APART}
         probe = None if self.probe is None else {"kind": type(self.probe).__name__, **asdict(self.probe)}
         return {**data, "command": list(self.command), "probe": probe, "addresses": [asdict(a) for a in self.addresses]}
 

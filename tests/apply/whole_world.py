@@ -11,7 +11,8 @@ from typing import Any, Self
 from pulpo.apply.part import Behind, Target
 from pulpo.apply.prefect import Scope
 from pulpo.apply.prefect.api import RefusedError
-from pulpo.apply.services.plan import MANIFEST, Observed, Wanted, plan_services
+from pulpo.apply.services.made import MANIFEST
+from pulpo.apply.services.plan import Observed, Wanted, plan_services
 from pulpo.apply.services.status import ServiceError, ServiceEvent, State
 from pulpo.apply.whole_database import DatabaseTarget
 from pulpo.apply.whole_prefect import PrefectTarget

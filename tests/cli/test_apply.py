@@ -75,7 +75,7 @@ def test_each_edit_is_applied_and_nothing_else(toys):
     edit(toys, "twice", "thrice")
     edit(toys, "key: [id]", "key: [id]\n    indexes: [[name]]")
     assert toys("plan").out == (
-        "services\n  ± service:shop  changed in the manifest\n"
+        "services\n  ± service:shop  changed in the manifest\n      environment.SAID: changed\n"
         f"database\n  + index:items/name  not in the database\n{NOTE}"
         "Plan: 1 to create, 0 to update, 1 to replace, 0 to delete\n"
     )
@@ -86,6 +86,31 @@ def test_each_edit_is_applied_and_nothing_else(toys):
     path.write_text(re.sub(r"  shop: .*\n", "", path.read_text()))
     assert "  - service:shop  not in the manifest any more\n" in toys("apply", "--yes").out
     assert (running(toys), toys("plan").out) == (["web"], NOTE + NOTHING)
+
+
+def test_a_plan_names_what_changed_of_a_service_and_holds_no_value_of_a_variable(toys, monkeypatch):
+    monkeypatch.setenv("TOYS_SAID", "s3cret")
+    services = """
+  web: {command: [python, server.py], ports: ["auto:80"]}
+  shop: {command: [python, server.py], ports: ["auto:80"], depends_on: [web], environment: {SAID: "${TOYS_SAID}"}}
+"""
+    lock(toys, services, "")
+    toys("apply", "--yes")
+    edit(toys, "web: {command: [python, server.py]", "web: {command: [python, server.py, again]")
+    monkeypatch.setenv("TOYS_SAID", "s3cret 2")
+    planned = toys("plan", "-o", "plan.json").out
+    web = '  ± service:web  changed in the manifest\n      command: ["python", "server.py"] → ["python", "server.py", "again"]\n'
+    assert web in planned
+    assert "  ± service:shop  a variable's value changed: TOYS_SAID\n      environment.SAID: changed\n" in planned
+    kept = toys.directory / "plan.json"
+    assert "s3cret" not in kept.read_text() + toys("plan", "--format", "json").out
+    changes = json.loads(toys("plan", "--format", "json").out)["changes"]
+    assert [change["fields"] for change in changes] == [
+        [{"name": "command", "before": ["python", "server.py"], "after": ["python", "server.py", "again"]}],
+        [{"name": "environment.SAID", "before": "***", "after": "***"}],
+    ]
+    assert toys("apply", "plan.json", "--yes").out.endswith("Applied: 0 created, 0 updated, 2 made anew, 0 deleted\n")
+    assert not [p for p in toys.directory.rglob("*") if p.suffix == ".json" and "s3cret" in p.read_text()]
 
 
 def test_without_a_terminal_nothing_is_done_without_yes(toys):

@@ -104,10 +104,10 @@ def test_from_nothing_through_edits_to_nothing(jobs: Applied, theirs: str):
     jobs.pulpo("lock")
     edited = jobs.apply()
     for line in (
-        "± service:api  changed in the manifest",
+        "± service:api  changed in the manifest; the project changed",
         "± service:prefect  the project changed",
-        "± service:ui  changed in the manifest",  # its API's port, which it is told
-        "± service:worker  changed in the manifest",
+        "± service:ui  changed in the manifest; the project changed",  # its API's port, which it is told
+        "± service:worker  changed in the manifest; the project changed",
         "+ index:raw_jobs/title  not in the database",
         "+ deployment:counting/jobs  not in Prefect",
     ):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pulpo.apply.change import Action, Change, Plan
-from pulpo.apply.services.plan import MANIFEST, Observed, Wanted, address, plan_services, told
+from pulpo.apply.services.made import UNTOLD
+from pulpo.apply.services.plan import Observed, Wanted, address, is_along, plan_services, told
 from pulpo.apply.services.status import State
 
 if TYPE_CHECKING:
     from pulpo.apply.services.container_status import Seen
+    from pulpo.apply.services.made import Made
     from pulpo.compile.topology import ServiceDefinition
 
 PROJECT: Final = "the project changed"
 REBUILT: Final = "its image was made anew"
 SCALED: Final = "another number of it runs"
+#: Where neither what the manifest says of a service nor a variable changed, and Compose makes it otherwise nevertheless.
+OTHERWISE: Final = "made otherwise by docker-compose.override.yml, another Compose or Pulpo, or the image's name"
 #: Of a container that was to be replaced.
 LEFTOVER: Final = "left by something that was killed while it replaced a container"
 
@@ -33,11 +37,13 @@ class Comparison:
     images: Mapping[str, str]
     #: What goes into the project's image now; empty where no service runs from it.
     content: str = ""
+    #: What each service would be made from, where one is not as wanted.
+    made: Mapping[str, Made] = field(default_factory=dict, repr=False)
 
     def plan(self, names: Sequence[str]) -> Plan:
         """What `up` of these services would change, which come after those that they need."""
         found = self.seen.containers
-        observed = {name: Observed(self.seen.state(name), self._marks(name)) for name in found}
+        observed = {name: Observed(self.seen.state(name), self._marks(name), self._made(name)) for name in found}
         orphans = sorted(found.keys() - self.definitions.keys()) if len(names) == len(self.definitions) else []
         others = [d for n, d in self.definitions.items() if n not in names and observed.get(n, Observed(State.ABSENT)).runs]
         plan = plan_services([self._wanted(name) for name in names], observed, orphans=orphans)
@@ -57,12 +63,18 @@ class Comparison:
     def _wanted(self, name: str) -> Wanted:
         definition = self.definitions[name]
         marks = {
-            MANIFEST: self.hashes.get(name, ""),
+            UNTOLD: self.hashes.get(name, ""),
             PROJECT: self.content if definition.image is None else "",
             REBUILT: self._image(name),
             SCALED: str(definition.replicas),
         }
-        return Wanted(name, {k: v for k, v in marks.items() if v}, tuple(sorted(need.service for need in definition.needs)))
+        needs = tuple(sorted(need.service for need in definition.needs))
+        return Wanted(name, {k: v for k, v in marks.items() if v}, needs, self.made.get(name), OTHERWISE)
+
+    def _made(self, name: str) -> Made | None:
+        """What containers were made from, of several one that is not as wanted."""
+        several = self.seen.containers[name]
+        return next((one.made for one in several if one.config_hash != self.hashes.get(name)), several[0].made)
 
     def _image(self, name: str) -> str:
         several = self.seen.containers.get(name)
@@ -75,7 +87,7 @@ class Comparison:
         wanted = self._image(name)
         contents = {self.content if one.content is None else one.content for one in several}
         return {
-            MANIFEST: next(iter(hashes)) if len(hashes) == 1 else "several",
+            UNTOLD: next(iter(hashes)) if len(hashes) == 1 else "several",
             PROJECT: next(iter(contents - {self.content}), self.content),
             REBUILT: next(iter({one.image for one in several} - {wanted}), wanted),
             SCALED: str(len(several)),
@@ -84,7 +96,4 @@ class Comparison:
 
 def replaced(plan: Plan) -> set[str]:
     """The names of the services that are made anew for what they need, and not for themselves: Compose has to be told."""
-    own = {MANIFEST, PROJECT, REBUILT, SCALED}
-    return {
-        change.address.partition(":")[2] for change in plan.changes if change.action is Action.REPLACE and change.cause not in own
-    }
+    return {change.address.partition(":")[2] for change in plan.changes if is_along(change)}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pulpo.apply.services.engine import Engine
+from pulpo.apply.services.made import Made
 from pulpo.apply.services.refusals import taken_port
 from pulpo.apply.services.status import State
-from pulpo.compile.compose import CONTENT_LABEL
+from pulpo.compile.compose import CONTENT_LABEL, SAID_LABEL
 from pulpo.errors import PulpoError
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class Container:
     #: Host address, host port, port in the container.
     ports: tuple[tuple[str, int, int], ...]
     restart: str
+    #: None where its labels don't say it.
+    made: Made | None = field(repr=False)
 
     @property
     def is_leftover(self) -> bool:
@@ -198,7 +202,39 @@ def _container(data: Mapping[str, Any]) -> Container:
         ended=_moment_or_none(state.get("FinishedAt")),
         ports=tuple(sorted(_ports(data))),
         restart=str((data["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"),
+        made=made_from(labels, _environment(config.get("Env") or ()), _given(data)),
     )
+
+
+def made_from(labels: Mapping[str, str], environment: Mapping[str, str], given: Mapping[str, Any]) -> Made | None:
+    """What a container is, or would be, made from by its labels; None where somebody else's or an older Pulpo's say nothing."""
+    try:
+        said = json.loads(labels[SAID_LABEL])
+    except (KeyError, ValueError):
+        return None
+    return Made(said, environment, given) if isinstance(said, dict) else None
+
+
+def made_from_file(entry: Mapping[str, Any]) -> Made | None:
+    """The same of a service as `docker compose config` has it."""
+    environment = {name: value for name, value in (entry.get("environment") or {}).items() if value is not None}
+    ports = [f"{port.get('host_ip', '')}:{port.get('published', '')}:{port['target']}" for port in entry.get("ports") or ()]
+    given = {"command": entry.get("command"), "image": entry.get("image"), "ports": sorted(ports)}
+    return made_from(entry.get("labels") or {}, environment, {name: value for name, value in given.items() if value is not None})
+
+
+def _environment(said: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (text.partition("=") for text in said)}
+
+
+def _given(data: Mapping[str, Any]) -> dict[str, Any]:
+    bound: Mapping[str, Any] = data["HostConfig"].get("PortBindings") or {}
+    ports = [
+        f"{where.get('HostIp', '')}:{where.get('HostPort', '')}:{inner.partition('/')[0]}"
+        for inner, several in bound.items()
+        for where in several or ()
+    ]
+    return {"command": data["Config"].get("Cmd"), "image": data["Config"]["Image"], "ports": sorted(ports)}
 
 
 def _ports(data: Mapping[str, Any]) -> set[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ from pulpo.apply.services import container_logs
 from pulpo.apply.services.bringing import Bringing
 from pulpo.apply.services.comparing import Comparison
 from pulpo.apply.services.container_status import Observer, status_of
-from pulpo.apply.services.containers import image_ids
+from pulpo.apply.services.containers import image_ids, made_from_file
 from pulpo.apply.services.content import content_digest
 from pulpo.apply.services.image import build_image, ensure_image
 from pulpo.apply.services.project_stack import StackFiles, project_stack
@@ -25,6 +25,7 @@ from pulpo.errors import PulpoError
 if TYPE_CHECKING:
     from pulpo.apply.change import Plan
     from pulpo.apply.services.driver import OnEvent
+    from pulpo.apply.services.made import Made
     from pulpo.compile.topology import Topology
     from pulpo.manifest.model import Manifest
     from pulpo.manifest.yaml_read import Document
@@ -172,4 +173,10 @@ class DockerDriver:
             seen, hashes = self._observer.judge(found), hashing.result()
             if self.stack.definitions.keys() - hashes.keys():
                 self.stack.engine.check()
-        return Comparison(self.stack.definitions, seen, hashes, images, reading.result() if reading else "")
+            made = self._made() if any(hashes.get(one.service, one.config_hash) != one.config_hash for one in found) else {}
+        return Comparison(self.stack.definitions, seen, hashes, images, reading.result() if reading else "", made)
+
+    def _made(self) -> dict[str, Made]:
+        """What Compose would make containers from now; asked only where one differs, to tell what of it."""
+        found = {name: made_from_file(entry) for name, entry in self.stack.compose.configured().items()}
+        return {name: made for name, made in found.items() if made is not None}

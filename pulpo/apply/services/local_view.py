@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pulpo.apply.services.instances import Instance, Instances, service_of
-from pulpo.apply.services.observed import most_urgent, observed, status_of
-from pulpo.apply.services.plan import MANIFEST, Wanted, plan_services, told
+from pulpo.apply.services.made import UNTOLD
+from pulpo.apply.services.observed import made_of, most_urgent, observed, status_of
+from pulpo.apply.services.plan import Wanted, plan_services, told
 from pulpo.apply.services.status import ServiceStatus, State
 from pulpo.errors import DiagnosticsError
 from pulpo.manifest.addresses import reached_at
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pulpo.compile.topology import ServiceDefinition
     from pulpo.services.local import LocalServices
     from pulpo.services.state import ServiceState
+
+#: Where neither what the manifest says of a service nor a variable that it refers to changed.
+_OTHERWISE: Final = "started otherwise: by an option, a variable of the shell, a port that was chosen, or another Python or Pulpo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,13 @@ class LocalView:
 
     def plan(self, names: Sequence[str], wanted: Sequence[Instance], states: Mapping[str, ServiceState]) -> Plan:
         """What changes so that the instances that are wanted of these services run; where names are all, orphans end."""
-        found = {name: observed(state) for name, state in states.items()}
+        digests = {i.name: i.service.digest for i in wanted}
+        found = {name: observed(state, self._services, digests.get(name)) for name, state in states.items()}
         orphans = self._orphans(states, wanted) if self.are_all(names) else _surplus(states, wanted)
-        plan = plan_services(
-            [Wanted(i.name, {MANIFEST: i.service.digest}, tuple(sorted(i.needs))) for i in wanted], found, orphans=orphans
-        )
-        asked = {i.name for i in wanted}
-        others = [n for n, seen in found.items() if seen.runs and n not in asked and service_of(n) in self.instances.definitions]
+        plan = plan_services(list(map(_wanted, wanted)), found, orphans=orphans)
+        others = [
+            n for n, seen in found.items() if seen.runs and n not in digests and service_of(n) in self.instances.definitions
+        ]
         return told(plan, {n: sorted(self.instances.needs(service_of(n))) for n in others})
 
     def status(self, names: Sequence[str]) -> tuple[ServiceStatus, ...]:
@@ -93,6 +97,11 @@ class LocalView:
         scheme = "http://" if definition.probe and definition.probe.kind == "http" else ""
         addresses = tuple(dict.fromkeys(scheme + _reached(where) for state in mine.values() for where in state.addresses))
         return replace(shown, name=name, addresses=addresses, differs=differs, replicas=definition.replicas)
+
+
+def _wanted(instance: Instance) -> Wanted:
+    service = instance.service
+    return Wanted(instance.name, {UNTOLD: service.digest}, tuple(sorted(instance.needs)), made_of(service), _OTHERWISE)
 
 
 def _reached(address: str) -> str:

@@ -6,12 +6,14 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pulpo.apply.services.plan import MANIFEST, Observed
+from pulpo.apply.services.made import UNTOLD, Made
+from pulpo.apply.services.plan import Observed
 from pulpo.apply.services.status import ServiceStatus, State
 from pulpo.services.state import Status, how_ended
 
 if TYPE_CHECKING:
     from pulpo.services.local import LocalServices
+    from pulpo.services.spec import LocalService
     from pulpo.services.state import ServiceState
 
 #: From what needs a look the most to what needs none.
@@ -21,9 +23,19 @@ _URGENT: Final = (
 )  # fmt: skip
 
 
-def observed(state: ServiceState) -> Observed:
-    """For a plan."""
-    return Observed(_state(state), {MANIFEST: state.digest})
+def observed(state: ServiceState, services: LocalServices, digest: str | None) -> Observed:
+    """For a plan; what runs is looked at where its digest is not the one that is wanted."""
+    differs = not state.status.over and digest not in (None, state.digest)
+    running = services.running(state) if differs else None
+    return Observed(_state(state), {UNTOLD: state.digest}, made_of(running) if running else None)
+
+
+def made_of(service: LocalService) -> Made:
+    """What a process is made from."""
+    data = service.data()
+    return Made(
+        service.said, service.environment, {"command": data["command"], "ports": data["addresses"], "probe": data["probe"]}
+    )
 
 
 def status_of(state: ServiceState, services: LocalServices) -> ServiceStatus:

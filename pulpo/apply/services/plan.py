@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pulpo.apply.change import Action, Change, FieldDiff, Note, Plan
+from pulpo.apply.services.made import UNTOLD, Made, difference
 from pulpo.apply.services.status import State
 
-#: The cause that goes with the digest of what the manifest says.
-MANIFEST: Final = "changed in the manifest"
+#: How the cause ends of what is made anew for what it needs, and not for itself.
+ALONG: Final = ", which is made anew"
 
 _RUNS: Final = frozenset({State.STARTING, State.RUNNING, State.UNREADY, State.RESTARTING})
 _STOPPED: Final = {
@@ -26,10 +27,14 @@ class Wanted:
     """A service that is to run."""
 
     name: str
-    #: What it is made of, each part under the cause that is told where it differs: `{MANIFEST: digest}`.
+    #: What it is made of, each part under the cause that is told where it differs: `{UNTOLD: digest}`.
+    #: That of `UNTOLD` is of the manifest with its variables: what of it changed is told where both of `made` are known.
     marks: Mapping[str, str]
     #: The services that it needs, sorted. One that is made anew takes those with it that need it.
     needs: tuple[str, ...] = ()
+    made: Made | None = None
+    #: The cause where it is neither the manifest nor a variable.
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Observed:
     state: State
     #: Of what runs, or ran last; what is not in it is not compared.
     marks: Mapping[str, str] = field(default_factory=dict)
+    made: Made | None = None
 
     @property
     def runs(self) -> bool:
@@ -76,12 +82,24 @@ def _change(wanted: Wanted, found: Observed, anew: set[str]) -> Change | None:
         return Change(where, Action.CREATE, "is not there")
     if not found.runs:
         return Change(where, Action.UPDATE, _STOPPED[found.state], (FieldDiff("state", found.state.value, State.RUNNING.value),))
-    for cause, mark in wanted.marks.items():
-        if found.marks.get(cause, mark) != mark:
-            return Change(where, Action.REPLACE, cause)
+    if differing := [cause for cause, mark in wanted.marks.items() if found.marks.get(cause, mark) != mark]:
+        return _replace(wanted, found, differing)
     if first := next((name for name in wanted.needs if name in anew), None):
-        return Change(where, Action.REPLACE, f"needs {first}, which is made anew")
+        return Change(where, Action.REPLACE, f"needs {first}{ALONG}")
     return None
+
+
+def _replace(wanted: Wanted, found: Observed, causes: Sequence[str]) -> Change:
+    fields: tuple[FieldDiff, ...] = ()
+    if UNTOLD in causes and found.made is not None and wanted.made is not None:
+        cause, fields = difference(found.made, wanted.made, wanted.otherwise)
+        causes = [cause if one == UNTOLD else one for one in causes]
+    return Change(address(wanted.name), Action.REPLACE, "; ".join(causes), fields)
+
+
+def is_along(change: Change) -> bool:
+    """Whether something is made anew for what it needs, and not for itself."""
+    return change.action is Action.REPLACE and change.cause.endswith(ALONG)
 
 
 def told(plan: Plan, needs: Mapping[str, Sequence[str]]) -> Plan:

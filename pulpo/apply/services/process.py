@@ -99,6 +99,7 @@ def as_process(
         restart=definition.restart,
         ready_timeout=definition.ready_timeout,
         grace=definition.grace,
+        said=definition.said,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulpo.apply.services.engine import DockerError
 from pulpo.compile.compose import CONTENT_VARIABLE, IMAGE_VARIABLE
@@ -62,6 +63,12 @@ class Compose:
         """What it makes of each service of the files, and labels containers with; one that is too old prints nothing."""
         words = (line.split() for line in self.run("config", "--hash", "*").splitlines())
         return {pair[0]: pair[1] for pair in words if len(pair) == 2}  # noqa: PLR2004 - a name and a hash
+
+    def configured(self) -> dict[str, Any]:
+        """The services of the files as it makes them, with the values of variables: not for people."""
+        text = self.run("config", "--format", "json").replace("$$", "$")  # it prints what it could read again
+        services: dict[str, Any] = json.loads(text)["services"]
+        return services
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,15 +12,18 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from pulpo.apply.services.comparing import OTHERWISE
 from pulpo.apply.services.engine import NoEngineError
 from pulpo.apply.services.status import ServiceError
 from pulpo.errors import DiagnosticsError, UsageError
 from tests.apply.services.docker_project import COMMAND, DockerProject, python, server, talker
 from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
 
@@ -92,6 +96,48 @@ def test_what_changed_is_made_anew_with_what_needs_it_and_nothing_else(toy: Dock
     assert after["a"] != before["a"]
     assert after["b"] != before["b"]
     assert not toy.manager().plan()
+
+
+def test_each_edit_is_told_with_its_fields_and_its_cause_and_no_value_of_the_environment(
+    toy: DockerProject, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TOKEN", "s3cret")
+    monkeypatch.setenv("WORD", "s3cret$word")
+    one = talker(environment={"T": "${TOKEN}", "THEME": "s3cret theme"}, ports=["auto:9000"])
+    one["command"] += ["it costs $$5", "${WORD}"]
+    toy.write({"one": one})
+    toy.up()
+
+    def planned(**changed: Any) -> list[str]:
+        toy.write({"one": {**one, **changed}})
+        plan = toy.manager().plan()
+        assert "s3cret" not in repr(plan)
+        return str(plan).splitlines()[:-1]
+
+    assert planned() == []
+    before, port = json.dumps(one["command"]), free_port()
+    assert planned(command=[*one["command"], "more"], ports=[f"{port}:9000"]) == [
+        "± service:one  changed in the manifest",
+        f'    command: {before} → {before[:-1]}, "more"]',
+        f'    ports: ["auto:9000"] → ["{port}:9000"]',
+    ]
+    assert planned(image="python:other") == [
+        "± service:one  changed in the manifest", f'    image: "{PYTHON_IMAGE}" → "python:other"',
+    ]  # fmt: skip
+    assert planned(environment={"T": "${TOKEN}", "THEME": "s3cret other"}) == [
+        "± service:one  changed in the manifest", "    environment.THEME: changed",
+    ]  # fmt: skip
+    monkeypatch.setenv("TOKEN", "s3cret 2")
+    assert planned() == ["± service:one  a variable's value changed: TOKEN", "    environment.T: changed"]
+    monkeypatch.setenv("TOKEN", "s3cret")
+    monkeypatch.setenv("WORD", "s3cret 3")
+    assert planned() == ["± service:one  a variable's value changed: WORD", "    command: changed"]
+    monkeypatch.setenv("WORD", "s3cret$word")
+    override = {"services": {"one": {"environment": {"EXTRA": "s3cret"}, "cap_drop": ["ALL"]}}}
+    (toy.root / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
+    assert planned() == [f"± service:one  {OTHERWISE}", "    environment.EXTRA: changed"]
+    toy.up()
+    assert planned() == []
 
 
 def test_a_service_of_an_image_that_was_made_anew_is_made_anew(toy: DockerProject, tmp_path: Path):

@@ -212,6 +212,42 @@ def test_what_changed_is_started_anew_with_what_needs_it_and_what_left_is_stoppe
     assert not toys.manager.plan()
 
 
+def test_each_edit_is_told_with_its_fields_and_its_cause_and_no_value_of_the_environment(stack, monkeypatch):
+    for name, value in (("TOYS_TOKEN", "s3cret"), ("TOYS_WORD", "s3cret word")):
+        monkeypatch.setenv(name, value)
+    one = """
+  one:
+    command: [sh, -c, "sleep 600", "${TOYS_WORD}"]
+    environment: {TOKEN: "${TOYS_TOKEN}", THEME: s3cret theme}"""
+    toys = stack(one)
+    toys.up()
+
+    def planned(text: str) -> list[str]:
+        toys.write(text)
+        plan = toys.manager.plan()
+        assert "s3cret" not in repr(plan)
+        return str(plan).splitlines()[:-1]
+
+    assert planned(one.replace("sleep 600", "sleep 601") + "\n    ports: ['auto:80']") == [
+        "± service:one  changed in the manifest",
+        '    command: ["sh", "-c", "sleep 600", "${TOYS_WORD}"] → ["sh", "-c", "sleep 601", "${TOYS_WORD}"]',
+        '    ports: unset → ["auto:80"]',
+    ]
+    assert planned(one.replace("THEME: s3cret theme", "THEME: s3cret other")) == [
+        "± service:one  changed in the manifest", "    environment.THEME: changed",
+    ]  # fmt: skip
+    monkeypatch.setenv("TOYS_TOKEN", "s3cret 2")
+    assert planned(one) == ["± service:one  a variable's value changed: TOYS_TOKEN", "    environment.TOKEN: changed"]
+    monkeypatch.setenv("TOYS_WORD", "s3cret 3")
+    assert planned(one) == [
+        "± service:one  a variable's value changed: TOYS_TOKEN, TOYS_WORD",
+        "    command: changed",
+        "    environment.TOKEN: changed",
+    ]
+    toys.up()
+    assert planned(one) == []
+
+
 def test_replicas_are_processes_of_their_own(stack):
     toys = stack('  many: {command: [sh, -c, "echo hello; sleep 600"], replicas: 3}')
     toys.up()
