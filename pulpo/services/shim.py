@@ -107,12 +107,12 @@ class Shim:
                 self._say(status=Status.FAILED, error=f"{self._service.command[0]} can't be run: {error.strerror}")
                 return
             self._watch(process, began)
+            if time.monotonic() - began > _HEALTHY:  # before it is asked whether it may be started again
+                wait = _FIRST_WAIT
+                self._state = replace(self._state, restarts=0)
             self._finish(process)
             if self._state.status.over:
                 return
-            if time.monotonic() - began > _HEALTHY:
-                wait = _FIRST_WAIT
-                self._state = replace(self._state, restarts=0)
             self._say(status=Status.RESTARTING, pid=None, exit_code=process.returncode, restarts=self._state.restarts + 1)
             again = time.monotonic() + wait * random.uniform(1, 1.2)  # noqa: S311 - no secret, only not all at once
             while not self._stopping.is_set() and (left := again - time.monotonic()) > 0:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import psutil
 import pytest
@@ -21,6 +22,15 @@ from pulpo.services.probes import CommandProbe, HttpProbe, LogProbe, TcpProbe
 from pulpo.services.spec import Address, LocalService
 from pulpo.services.state import MARK, Status
 from tests.services.conftest import alive, child_of, get, until
+
+#: Python for a shim that takes a second for a minute; it is called with `-P -m pulpo.services.shim` and what that is given.
+IMPATIENT = """
+import sys
+from pulpo.services import shim
+
+shim._HEALTHY = 1
+sys.exit(shim.main(sys.argv[4:]))
+"""
 
 
 def test_a_service_outlives_its_command_and_ends_when_asked(services, service, port):
@@ -141,6 +151,18 @@ def test_one_that_crashes_again_and_again_has_failed(services, service, port):
     failed = until(lambda: (s := services.state("web")).status is Status.FAILED and s)
     assert (failed.restarts, failed.exit_code) == (1, -9)
     assert services.start(service()).new
+
+
+def test_crashes_of_long_ago_do_not_count(services, service, tmp_path, monkeypatch):
+    web, python = service(max_restarts=1), tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\n{IMPATIENT}")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    pid = services.start(web).state.pid
+    for _ in range(2):
+        os.kill(pid, signal.SIGKILL)
+        pid = until(lambda old=pid: (s := services.state("web")).status is Status.RUNNING and s.pid != old and s.pid)
+        time.sleep(1.1)
 
 
 @pytest.mark.parametrize("word", ["child", "hidden"])
