@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pulpo.errors import UsageError
+from pulpo.services.state import is_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ NAME: Final = "apply.lock"
 
 @contextlib.contextmanager
 def only_one(cache: Path, command: str) -> Iterator[None]:
-    """Within it no other apply of the project goes on, whichever process would make it.
+    """Within it no other apply of the project goes on, whichever process would make it; the file may be removed as its last act.
 
     Args:
         cache: The project's `run_cache`.
@@ -30,24 +31,31 @@ def only_one(cache: Path, command: str) -> Iterator[None]:
     Raises:
         UsageError: Another one goes on; the message says whose. Or the file can't be written.
     """
-    path = cache / NAME
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror or error}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another one is changing this project's world: {_holder(file)}", hint="wait until it is done, or end it"
-            ) from None
+    with _locked(cache / NAME) as file:
         _write(file, {"pid": os.getpid(), "command": command, "since": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")})
         try:
             yield
         finally:
             _write(file, None)
+
+
+def _locked(path: Path) -> IO[str]:
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} can't be written: {error.strerror or error}") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                raise UsageError(
+                    f"another one is changing this project's world: {_holder(file)}", hint="wait until it is done, or end it"
+                ) from None
+        if is_at(file, path):
+            return file
+        file.close()
 
 
 def _write(file: IO[str], holder: dict[str, object] | None) -> None:

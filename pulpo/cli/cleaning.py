@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pulpo.settings import Project
 
 #: What can be made again, beside the files of `pulpo compile`: those are known by what they say of themselves.
-_GENERATED: Final = ("__pycache__", "orchestration/__pycache__", "services", "logs", "wheels", "lock.json", "apply.lock")
+_GENERATED: Final = ("__pycache__", "orchestration/__pycache__", "services", "logs", "wheels", "lock.json")
 #: For Docker Compose; by its beginning what Pulpo made.
 _SETTINGS: Final = (".env", b"# Made by `pulpo up`")
 _DATA: Final = ("data", "store.db*")
@@ -27,14 +28,18 @@ _EMPTY: Final = (".gitignore", "__init__.py")
 
 def clean(project: Project, manager: ServiceManager | None, *, data: bool) -> list[str]:
     """Remove what was generated, with `data` what was stored as well; see `CLI.clean`. Without a manager there is no lock."""
-    if running := sorted({*_local(project), *_managed(manager)}):
-        raise UsageError(f"services run: {', '.join(running)}", hint="stop them first: pulpo down")
-    if data and (runs := _going_on(project)):
-        raise UsageError(f"runs are going on: {', '.join(runs)}", hint="let them end, or end them with Ctrl-C")
-    try:
-        return sorted(_remove(project.cache, _GENERATED + (_DATA if data else ())))
-    except OSError as error:
-        raise UsageError(f"can't be removed: {error.strerror}: {error.filename or project.cache}") from error
+    from pulpo.apply.apply_lock import only_one
+    from pulpo.services.local import LocalServices
+
+    with only_one(project.cache, "pulpo clean"), LocalServices(project.cache).all_turns():
+        if running := sorted({*_local(project), *_managed(manager)}):
+            raise UsageError(f"services run: {', '.join(running)}", hint="stop them first: pulpo down")
+        if data and (runs := _going_on(project)):
+            raise UsageError(f"runs are going on: {', '.join(runs)}", hint="let them end, or end them with Ctrl-C")
+        try:
+            return sorted(_remove(project.cache, _GENERATED + (_DATA if data else ())))
+        except OSError as error:
+            raise UsageError(f"can't be removed: {error.strerror}: {error.filename or project.cache}") from error
 
 
 def _local(project: Project) -> Iterator[str]:
@@ -80,6 +85,7 @@ def _going_on(project: Project) -> list[str]:
 
 
 def _remove(cache: Path, patterns: tuple[str, ...]) -> Iterator[str]:
+    from pulpo.apply.apply_lock import NAME
     from pulpo.compile.artifacts import write
 
     yield from write(cache, ()).removed
@@ -93,6 +99,15 @@ def _remove(cache: Path, patterns: tuple[str, ...]) -> Iterator[str]:
         else:
             path.unlink()
         yield str(path.relative_to(cache))
-    for directory in (cache / "orchestration", cache):
-        if directory.is_dir() and all(path.name in _EMPTY for path in directory.iterdir()):
-            shutil.rmtree(directory)
+    _remove_empty(cache / "orchestration")
+    (cache / NAME).unlink()  # the lock that is held here: from now on others may begin
+    _remove_empty(cache)
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove a directory that has nothing that tells something; what somebody begins in it meanwhile stays."""
+    if directory.is_dir() and all(path.name in _EMPTY for path in directory.iterdir()):
+        for name in _EMPTY:
+            (directory / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            directory.rmdir()

@@ -89,6 +89,14 @@ class LocalServices:
         """How a service is; None where it was never started."""
         return read_state(self._files(name))
 
+    @contextlib.contextmanager
+    def all_turns(self) -> Iterator[None]:
+        """Within it nobody starts or stops one that was ever started here; waits for whoever does."""
+        with contextlib.ExitStack() as held:
+            for name in self.names():
+                held.enter_context(turn(self._files(name)))
+            yield
+
     def start(
         self,
         service: LocalService,

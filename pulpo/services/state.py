@@ -196,7 +196,18 @@ def hold(path: Path, *, seconds: float) -> IO[bytes] | None:
 @contextlib.contextmanager
 def turn(files: ServiceFiles) -> Iterator[IO[bytes]]:
     """Within it nobody else starts or stops the service; waits for whoever does. It lasts for as long as the file is open."""
-    files.make()
-    with files.turn.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+    while True:
+        files.make()
+        with files.turn.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if is_at(file, files.turn):
+                yield file
+                return
+
+
+def is_at(file: IO[Any], path: Path) -> bool:
+    """Whether an open file is the one that others find: a lock on one that was removed meanwhile keeps nobody away."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

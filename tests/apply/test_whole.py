@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 
 import pytest
 
-from pulpo.apply.apply_lock import only_one
+from pulpo.apply.apply_lock import NAME, only_one
 from pulpo.apply.change import NOTHING, Action, Change, FieldDiff, Plan
 from pulpo.apply.ledger import Ledger
 from pulpo.apply.part import Part
@@ -326,6 +327,20 @@ def test_the_second_of_two_is_told_who_the_first_is(tmp_path):
         raise AssertionError
     with only_one(tmp_path, "pulpo destroy"):
         pass
+
+
+def test_a_lock_that_was_removed_while_it_was_taken_is_taken_anew(tmp_path, monkeypatch):
+    real, removed = fcntl.flock, []
+
+    def flock(file, how):
+        if not removed:
+            removed.append((tmp_path / NAME).unlink())
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    told = pytest.raises(UsageError, match="pulpo apply, process")
+    with only_one(tmp_path, "pulpo apply"), told, only_one(tmp_path, "pulpo destroy"):
+        raise AssertionError
 
 
 def test_changes_that_need_each_other_are_a_bug_that_is_told():

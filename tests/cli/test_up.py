@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from pulpo.services.state import Status
+from pulpo.apply.apply_lock import NAME, only_one
+from pulpo.services.state import ServiceFiles, Status, turn
 from tests.cli.terminal import plain
 from tests.cli.toys import BROKEN, Toys
 from tests.services.conftest import until
@@ -281,6 +282,24 @@ def test_clean_removes_what_was_generated_and_no_data(toys):
     toys("clean", "--data", "--yes")
     assert not cache.exists()
     assert toys("clean").err == f"{MODE}run_cache is clean already\n"
+
+
+def test_clean_removes_nothing_that_somebody_changes_just_now(toys):
+    toys.lock(TWO)
+    toys("up", "web")
+    toys("down")
+    cache = toys.directory / "run_cache"
+    with only_one(cache, "pulpo apply"):
+        refused = toys("clean", code=2).err
+        assert "error: another one is changing this project's world: pulpo apply, process " in refused
+    with turn(ServiceFiles(cache / "services", cache / "logs", "web")):
+        process = toys.begin("clean")
+        until(lambda: "pulpo clean" in (cache / NAME).read_text())
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        assert toys.services.names() == ["web"]
+    assert process.communicate()[1].endswith("run_cache is clean\n")
+    assert not cache.exists()
 
 
 def test_clean_deletes_no_data_while_a_run_goes_on(toys):

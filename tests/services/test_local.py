@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pulpo.services.local import LocalServices, PortTakenError, ServiceError
 from pulpo.services.ports import is_free
 from pulpo.services.probes import CommandProbe, HttpProbe, LogProbe, TcpProbe
 from pulpo.services.spec import Address, LocalService
-from pulpo.services.state import MARK, Status
+from pulpo.services.state import MARK, ServiceFiles, Status, is_held, turn
 from tests.services.conftest import alive, child_of, get, until
 
 #: Python for a shim that takes a second for a minute; it is called with `-P -m pulpo.services.shim` and what that is given.
@@ -317,6 +318,22 @@ def test_its_environment_is_nowhere_on_disk(services, service, tmp_path):
     assert files
     assert not [file for file in files if b"s3cret-word" in file.read_bytes()]
     assert {oct(file.stat().st_mode & 0o077) for file in files if file.suffix in (".json", ".log")} == {"0o0"}
+
+
+def test_a_turn_whose_file_was_removed_is_taken_anew(tmp_path):
+    files, held = ServiceFiles(tmp_path / "services", tmp_path / "logs", "web"), []
+
+    def wait() -> None:
+        with turn(files):
+            held.append(is_held(files.turn))
+
+    waiting = threading.Thread(target=wait)
+    with turn(files):
+        waiting.start()
+        time.sleep(0.3)
+        shutil.rmtree(files.directory)
+    waiting.join(20)
+    assert held == [True]
 
 
 def test_looking_never_keeps_a_shim_from_starting(services, service):
