@@ -127,8 +127,7 @@ class States:
     def _seen(self, world: World) -> dict[str, Mapping[str, Any]]:
         if self._driver is None or self._driver[0] is not world.manifest:
             self._driver = (world.manifest, world.driver(self._environ))
-        names = [service.name for service in world.topology().services]
-        return {status.name: _plain(status) for status in self._driver[1].status(names)}
+        return {status.name: _plain(status) for status in self._driver[1].status(None)}
 
 
 def _plain(status: ServiceStatus) -> dict[str, Any]:

@@ -40,14 +40,14 @@ class Comparison:
     #: What each service would be made from, where one is not as wanted.
     made: Mapping[str, Made] = field(default_factory=dict, repr=False)
 
-    def plan(self, names: Sequence[str]) -> Plan:
-        """What `up` of these services would change, which come after those that they need."""
+    def plan(self, names: Sequence[str], *, everything: bool) -> Plan:
+        """What `up` of these services would change, which come after those that they need; with `everything` orphans go."""
         found = self.seen.containers
         observed = {name: Observed(self.seen.state(name), self._marks(name), self._made(name)) for name in found}
-        orphans = sorted(found.keys() - self.definitions.keys()) if len(names) == len(self.definitions) else []
+        orphans = sorted(found.keys() - self.definitions.keys()) if everything else []
         others = [d for n, d in self.definitions.items() if n not in names and observed.get(n, Observed(State.ABSENT)).runs]
         plan = plan_services([self._wanted(name) for name in names], observed, orphans=orphans)
-        if len(names) == len(self.definitions):
+        if everything:
             left = [Change(address(one.name), Action.DELETE, LEFTOVER) for one in self.seen.leftovers]
             plan = Plan((*left, *plan.changes), plan.notes)
         return told(plan, {d.name: [need.service for need in d.needs] for d in others})

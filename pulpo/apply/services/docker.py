@@ -50,12 +50,12 @@ class DockerDriver:
         self._files = StackFiles(project, manifest, document, self.stack)
         self._observer = Observer(self.stack)
 
-    def plan(self, names: Sequence[str]) -> Plan:
+    def plan(self, names: Sequence[str] | None) -> Plan:
         """What `up` would change."""
         compared = self._compared()
-        return compared.plan(self.stack.with_needs(self.stack.named(names)))
+        return compared.plan(self.stack.with_needs(self.stack.named(names)), everything=names is None)
 
-    def up(self, names: Sequence[str], *, wait: bool, on_event: OnEvent) -> None:
+    def up(self, names: Sequence[str] | None, *, wait: bool, on_event: OnEvent) -> None:
         """Bring up these and those that they need.
 
         Raises:
@@ -66,7 +66,7 @@ class DockerDriver:
         """
         compared = self._compared(choose=True)
         seen, order = compared.seen, self.stack.with_needs(self.stack.named(names))
-        plan = compared.plan(order)
+        plan = compared.plan(order, everything=names is None)
         if not plan and not seen.leftovers and all(seen.state(name) is State.RUNNING for name in order):
             for name in order:
                 on_event(ServiceEvent(name, "unchanged"))
@@ -82,14 +82,14 @@ class DockerDriver:
         ensure_image(self.stack, [name for name in order if name in changed], compared.content, on_event)
         Bringing(self.stack, self._observer, order, plan, seen, on_event).run(wait=wait)
 
-    def down(self, names: Sequence[str], *, volumes: bool, on_event: OnEvent) -> None:
-        """Take down these and those that need them; where names are all, orphans and the network as well.
+    def down(self, names: Sequence[str] | None, *, volumes: bool, on_event: OnEvent) -> None:
+        """Take down these and those that need them; with None orphans and the network as well.
 
         Raises:
             DockerError: Something is still in use by a container of somebody else.
         """
         self.stack.engine.check()
-        everything = self.stack.is_all(names)
+        everything = names is None
         with self.stack.compose.turn():
             seen = self._observer.see()
             leaving = self.stack.with_dependents(self.stack.named(names))
@@ -124,23 +124,25 @@ class DockerDriver:
         """Whether there is a volume of the service."""
         return has_volumes(self.stack, name)
 
-    def status(self, names: Sequence[str]) -> tuple[ServiceStatus, ...]:
-        """How they are, in the topology's order; orphans last, where names are all."""
+    def status(self, names: Sequence[str] | None) -> tuple[ServiceStatus, ...]:
+        """How they are, in the topology's order; orphans last, with None."""
         with self.stack.engine.explained():
             seen = self._observer.see()
         differs: set[str] = set()
         with contextlib.suppress(PulpoError):  # what the file would be can't be told: `up` says why
             if seen.containers:
                 differs = self._compared().differing()
-        asked = {*names, *self.stack.named(names)}
-        found = [status_of(self.stack, d, seen, d.name in differs) for d in self.stack.every if d.name in asked]
-        if self.stack.is_all(names):
+        asked = [d for d in self.stack.every if names is None or d.name in names]
+        found = [status_of(self.stack, d, seen, d.name in differs) for d in asked]
+        if names is None:
             found += [
                 status_of(self.stack, name, seen) for name in sorted(seen.containers.keys() - self.stack.definitions.keys())
             ]
         return tuple(found)
 
-    def logs(self, names: Sequence[str], *, tail: int | None, since: dt.datetime | None, follow: bool) -> Iterator[ServiceLine]:
+    def logs(
+        self, names: Sequence[str] | None, *, tail: int | None, since: dt.datetime | None, follow: bool
+    ) -> Iterator[ServiceLine]:
         """Their lines, merged by time, the last `tail` of each; with `follow` each new one as well, until this is closed."""
         self.stack.engine.check()
         read = container_logs.followed if follow else container_logs.merged

@@ -47,13 +47,14 @@ class LocalDriver:
         self._instances = Instances(project, self._definitions, self._services, environ, locate)
         self._view = LocalView(self._instances, compares)
 
-    def plan(self, names: Sequence[str]) -> Plan:
+    def plan(self, names: Sequence[str] | None) -> Plan:
         """What `up` would change, addresses `service:NAME`."""
-        return self._view.plan(names, self._instances.wanted(names, choose=False), self._view.states())
+        wanted = self._instances.wanted(self._all(names), choose=False)
+        return self._view.plan(wanted, self._view.states(), everything=names is None)
 
     def up(
         self,
-        names: Sequence[str],
+        names: Sequence[str] | None,
         *,
         wait: bool,
         on_event: OnEvent,
@@ -68,9 +69,9 @@ class LocalDriver:
             UsageError: Something is missing that runs one, or somebody else has its port.
             ServiceError: One failed or is not ready in time; those that don't need it are up.
         """
-        wanted = self._instances.wanted(names, choose=True, environment=environment)
+        wanted = self._instances.wanted(self._all(names), choose=True, environment=environment)
         states = self._view.states()
-        plan = self._view.plan(names, wanted, states)
+        plan = self._view.plan(wanted, states, everything=names is None)
         if not plan and all(states[i.name].status is Status.RUNNING for i in wanted):
             for instance in wanted:
                 on_event(ServiceEvent(instance.name, "unchanged"))
@@ -81,13 +82,14 @@ class LocalDriver:
         work.stop({name: state for name, state in states.items() if address(name) in leaving})
         work.start(wanted, wait=wait)
 
-    def down(self, names: Sequence[str], *, volumes: bool, on_event: OnEvent) -> None:
-        """Take down these and those that need them, in reverse order; where names are all, orphans as well."""
-        states, leaving = self._view.states(), self._instances.with_dependents(names)
-        if not self._view.are_all(names):
+    def down(self, names: Sequence[str] | None, *, volumes: bool, on_event: OnEvent) -> None:
+        """Take down these and those that need them, in reverse order; with None orphans as well."""
+        states = self._view.states()
+        if names is not None:
+            leaving = self._instances.with_dependents(names)
             states = {name: state for name, state in states.items() if service_of(name) in leaving}
         LocalWork(self._instances, on_event).stop(states)
-        for name in names if volumes else ():
+        for name in self._all(names) if volumes else ():
             remove_data(self._project, self._definitions[name])
 
     def stop(self, name: str, *, on_event: OnEvent) -> None:
@@ -104,13 +106,16 @@ class LocalDriver:
         """Whether something lies where a service of this machine keeps its data; the embedded store's file is one's as well."""
         return has_data(self._project, self._definitions[name])
 
-    def status(self, names: Sequence[str]) -> tuple[ServiceStatus, ...]:
-        """How they are, in the topology's order; orphans last, where names are all."""
-        return self._view.status(names)
+    def status(self, names: Sequence[str] | None) -> tuple[ServiceStatus, ...]:
+        """How they are, in the topology's order; orphans last, with None."""
+        return self._view.status(self._all(names), everything=names is None)
 
-    def logs(self, names: Sequence[str], *, tail: int | None, since: dt.datetime | None, follow: bool) -> Iterator[ServiceLine]:
+    def logs(
+        self, names: Sequence[str] | None, *, tail: int | None, since: dt.datetime | None, follow: bool
+    ) -> Iterator[ServiceLine]:
         """Their lines, merged by time, of each the last `tail`; with `follow` each new one as well, for ever."""
-        known = sorted({n for n in self._services.names() if service_of(n) in names} | set(names))
+        asked = self._all(names)
+        known = sorted({n for n in self._services.names() if service_of(n) in asked} | set(asked))
         paths = {name: self._services.log_path(name) for name in known}
         for name, line in merged(paths, tail=tail, since=since, follow=follow):
             yield ServiceLine(name, line.time, line.text)
@@ -118,3 +123,7 @@ class LocalDriver:
     def build(self, *, on_event: OnEvent) -> str | None:  # noqa: ARG002 - the protocol's
         """None: processes need no image."""
         return None
+
+    def _all(self, names: Sequence[str] | None) -> Sequence[str]:
+        """These; all of the topology where that is meant."""
+        return list(self._definitions) if names is None else names

@@ -38,26 +38,22 @@ class LocalView:
         services = self._services
         return {name: state for name in services.names() if (state := services.state(name)) is not None}
 
-    def are_all(self, names: Sequence[str]) -> bool:
-        """Whether these are all services of the topology."""
-        return self.instances.definitions.keys() <= set(names)
-
-    def plan(self, names: Sequence[str], wanted: Sequence[Instance], states: Mapping[str, ServiceState]) -> Plan:
-        """What changes so that the instances that are wanted of these services run; where names are all, orphans end."""
+    def plan(self, wanted: Sequence[Instance], states: Mapping[str, ServiceState], *, everything: bool) -> Plan:
+        """What changes so that the instances that are wanted run; where everything is meant, orphans end."""
         digests = {i.name: i.service.digest for i in wanted}
         found = {name: observed(state, self._services, digests.get(name)) for name, state in states.items()}
-        orphans = self._orphans(states, wanted) if self.are_all(names) else _surplus(states, wanted)
+        orphans = self._orphans(states, wanted) if everything else _surplus(states, wanted)
         plan = plan_services(list(map(_wanted, wanted)), found, orphans=orphans)
         others = [
             n for n, seen in found.items() if seen.runs and n not in digests and service_of(n) in self.instances.definitions
         ]
         return told(plan, {n: sorted(self.instances.needs(service_of(n))) for n in others})
 
-    def status(self, names: Sequence[str]) -> tuple[ServiceStatus, ...]:
-        """How they are, in the topology's order; orphans last, where names are all."""
+    def status(self, names: Sequence[str], *, everything: bool) -> tuple[ServiceStatus, ...]:
+        """How they are, in the topology's order; orphans last, where everything is meant."""
         states, wanted = self.states(), self._comparable(names)
         found = [self._status(d, states, wanted) for name, d in self.instances.definitions.items() if name in names]
-        if self.are_all(names):
+        if everything:
             found += [replace(status_of(states[n], self._services), orphan=True) for n in self._orphans(states, wanted)]
         return tuple(found)
 

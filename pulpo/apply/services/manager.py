@@ -47,18 +47,18 @@ class ServiceManager:
 
     def plan(self, *names: str) -> Plan:
         """What `up` would change."""
-        return self._driver.plan(self._named(names))
+        return self._driver.plan(self._meant(names))
 
     def up(self, *names: str, wait: bool = True, on_event: Callable[[ServiceEvent], None] = _nobody) -> None:
         """Bring up these and those that they need; with `wait` until each is ready. What runs as it should is left alone.
 
         `on_event` is called by several threads.
         """
-        self._driver.up(self._named(names), wait=wait, on_event=on_event)
+        self._driver.up(self._meant(names), wait=wait, on_event=on_event)
 
     def down(self, *names: str, volumes: bool = False, on_event: Callable[[ServiceEvent], None] = _nobody) -> None:
         """Take down these and those that need them; their data stays unless `volumes` go as well."""
-        self._driver.down(self._named(names), volumes=volumes, on_event=on_event)
+        self._driver.down(self._meant(names), volumes=volumes, on_event=on_event)
 
     def start(
         self,
@@ -111,18 +111,18 @@ class ServiceManager:
 
     def status(self, *names: str) -> tuple[ServiceStatus, ...]:
         """How they are, each after those that it needs; without names with those that the manifest has no more, last."""
-        return self._driver.status(self._named(names))
+        return self._driver.status(self._meant(names))
 
     def logs(
         self, *names: str, tail: int | None = None, since: dt.datetime | None = None, follow: bool = False
     ) -> Iterator[ServiceLine]:
         """Their lines, merged by time: of each the last `tail` of those since a time; with `follow` new ones, for ever."""
-        return self._driver.logs(self._named(names), tail=tail, since=since, follow=follow)
+        return self._driver.logs(self._meant(names), tail=tail, since=since, follow=follow)
 
     def log_names(self, *names: str) -> tuple[str, ...]:
         """The longest names that the lines of `logs` have, one for each service: replicas that are processes have a number."""
-        named = self._named(names)
-        services = [service for service in self.topology.services if service.name in named and service.kind == "process"]
+        meant = self._meant(names)
+        services = [s for s in self.topology.services if (meant is None or s.name in meant) and s.kind == "process"]
         numbered = self.mode == "local"
         return tuple(f"{s.name}.{s.replicas}" if numbered and s.replicas > 1 else s.name for s in services)
 
@@ -140,13 +140,17 @@ class ServiceManager:
 
         return LocalDriver(self._project, self.topology, locate=self._document.locate)
 
+    def _meant(self, names: Iterable[str]) -> tuple[str, ...] | None:
+        """These, checked; None, which is all, where there is none."""
+        return self._named(names) or None
+
     def _named(self, names: Iterable[str]) -> tuple[str, ...]:
-        """These, checked; all of the topology where there is none."""
+        """These, checked."""
         known = [service.name for service in self.topology.services]
         for name in names:
             if name not in known:
                 raise UsageError(f"there is no such service: {name}", hint=did_you_mean(name, known) or _known(known))
-        return tuple(names) or tuple(known)
+        return tuple(names)
 
 
 def _known(names: list[str]) -> str:

@@ -145,13 +145,9 @@ class Stack:
         """All services: those that are no containers as well."""
         return [*self.topology.services, *(d for name, d in self.definitions.items() if name in self._of_override)]
 
-    def is_all(self, names: Iterable[str]) -> bool:
-        """Whether these are all services of the topology."""
-        return {service.name for service in self.topology.services} <= set(names)
-
-    def named(self, names: Sequence[str]) -> Sequence[str]:
-        """These; those of the user's override as well where they are all."""
-        return list(self.definitions) if self.is_all(names) else names
+    def named(self, names: Sequence[str] | None) -> Sequence[str]:
+        """These; all, those of the user's override as well, where that is meant."""
+        return list(self.definitions) if names is None else names
 
     def with_needs(self, names: Iterable[str]) -> list[str]:
         """These and all that they need, in the topology's order."""

@@ -305,7 +305,7 @@ def test_what_left_the_manifest_is_an_orphan_until_everything_is_brought_up(toy:
     toy.up()
     toy.write({"a": talker(), "b": talker()})
     assert [(s.name, s.orphan) for s in toy.manager().status() if s.orphan] == [("gone", True)]
-    toy.up("a")
+    toy.up("a", "b")
     assert set(toy.ids()) == {"a", "b", "gone"}
     toy.up()
     assert set(toy.ids()) == {"a", "b"}

@@ -248,6 +248,18 @@ def test_each_edit_is_told_with_its_fields_and_its_cause_and_no_value_of_the_env
     assert planned(one) == []
 
 
+def test_what_left_stays_where_services_were_named_also_if_they_are_all(stack):
+    toys = stack(f"{WEB}\n{SLEEP}\n  gone: {{command: [sleep, '600']}}")
+    toys.up()
+    toys.write(f"{WEB}\n{SLEEP}")
+    pid = toys.manager.status()[-1].pid
+    assert sorted(toys.up("web", "quiet")) == ["quiet unchanged", "web unchanged"]
+    assert not toys.manager.plan("web", "quiet")
+    assert sorted(toys.down("web", "quiet")) == ["quiet stopped", "quiet stopping", "web stopped", "web stopping"]
+    assert not has_ended(pid)
+    assert sorted(toys.down()) == ["gone stopped", "gone stopping"]
+
+
 def test_replicas_are_processes_of_their_own(stack):
     toys = stack('  many: {command: [sh, -c, "echo hello; sleep 600"], replicas: 3}')
     toys.up()
