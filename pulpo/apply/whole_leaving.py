@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pulpo.apply.services.status import ServiceEvent
 
 _KIND: Final = "service:"
-#: Nothing runs, and nothing has to be stopped.
-_GONE: Final = (State.ABSENT, State.EMBEDDED, State.ELSEWHERE, State.STOPPED, State.EXITED, State.FAILED)
+#: Nothing runs, and nothing has to be stopped. Where what keeps one was killed, which is failed, others of it may live.
+_GONE: Final = (State.ABSENT, State.EMBEDDED, State.ELSEWHERE, State.STOPPED, State.EXITED)
 _RUNS: Final = (State.RUNNING, State.UNREADY)
 
 

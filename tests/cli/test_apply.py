@@ -8,10 +8,13 @@ import re
 import signal
 import time
 
+import psutil
 import pytest
 
+from pulpo.services.state import Status
 from tests.cli.terminal import plain
 from tests.cli.toys import Toys
+from tests.services.conftest import alive, until
 
 TWO = """
   web: {command: [python, server.py], ports: ["PORT"]}
@@ -217,6 +220,19 @@ def test_destroy_takes_services_and_keeps_data_unless_asked(toys):
     assert "  - service:db  with all that it stored  (destructive)\n" in toys("destroy", "--data", "--yes").out
     assert not store.exists()
     assert toys("destroy", "--data").out.endswith("Nothing of this project is there\n")
+
+
+def test_destroy_ends_what_lives_of_a_service_whose_keeper_was_killed(toys):
+    lock(toys, '  web: {command: [sh, -c, "sleep 600 & exec sleep 600"]}\n')
+    toys("up")
+    state = toys.services.state("web")
+    (grandchild,) = until(psutil.Process(state.pid).children)
+    os.kill(state.shim_pid, signal.SIGKILL)
+    until(lambda: toys.services.state("web").status is Status.DEAD)
+    assert alive(grandchild.pid)
+    assert "  - service:web  of this project\n" in toys("destroy", "--yes").out
+    assert not alive(grandchild.pid)
+    assert toys("destroy").out.endswith("Nothing of this project is there\n")
 
 
 def test_destroy_goes_on_where_prefect_runs_and_does_not_answer(toys):
