@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +51,38 @@ def _has(program: str) -> bool:
 
 def _runs(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def over_tcp() -> Iterator[str]:
+    """The same engine behind a TCP port: its address is like that of another machine's."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        accepting = threading.Thread(target=_accept, args=(listening,))
+        accepting.start()
+        try:
+            yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)  # ends `accept`
+            accepting.join()
+
+
+def _accept(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=_relay, args=(listening.accept()[0],), daemon=True).start()
+
+
+def _relay(near: socket.socket) -> None:
+    with near, socket.socket(socket.AF_UNIX) as far:
+        far.connect("/var/run/docker.sock")
+        answering = threading.Thread(target=_pass_on, args=(far, near), daemon=True)
+        answering.start()
+        _pass_on(near, far)
+        answering.join()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while some := one.recv(65536):
+            other.sendall(some)
+        other.shutdown(socket.SHUT_WR)

@@ -179,6 +179,7 @@ class CLI(Applying):
         from pulpo.compile.artifacts import artifacts, write
 
         manifest, document, generator = self._generator()
+        self._check_reach("prefect", "PREFECT_API_URL")
         if not check:
             write(self.project.cache, artifacts(generator, environment=self.project.environment))
         root = CONTAINER_ROOT if self._chosen_mode(manifest) == "docker" else None
@@ -204,9 +205,9 @@ class CLI(Applying):
         """
         from pulpo.cli.deploying import run_deployed
 
-        return run_deployed(
-            self.project, *self._generator(), flow, parameters or {}, watch=watch, on_start=on_start, on_line=on_line
-        )
+        generated = self._generator()
+        self._check_reach("prefect", "PREFECT_API_URL")
+        return run_deployed(self.project, *generated, flow, parameters or {}, watch=watch, on_start=on_start, on_line=on_line)
 
     def schema(self, directory: str | Path, *, check: bool = False) -> list[str]:
         """Write the JSON Schema of the lock into a directory, unless `check`; returns the files that differed."""

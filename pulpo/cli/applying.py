@@ -197,6 +197,8 @@ class World:
         from pulpo.run.codec import collection_of
         from pulpo.store.open import VARIABLE, project_uri
 
+        if (away := self._away("database", "db", VARIABLE)) is not None:
+            return away
         locked = Locked(self.project, self.manifest, self.document)
         behind = self._behind("db", VARIABLE)
         is_file = behind.service is None and project_uri(self.project, self.manifest, locate=self.document.locate) is None
@@ -219,6 +221,8 @@ class World:
         from pulpo.cli.deploying import CONTAINER_ROOT, connected, desired_deployments
         from pulpo.compile.variables import variables
 
+        if (away := self._away("prefect", "prefect", _PREFECT_VARIABLE)) is not None:
+            return away
         behind = self._behind("prefect", _PREFECT_VARIABLE)
         if behind.service is None and not self._has_server():
             return LeftAlone("prefect", "no server is configured: deployments are left alone")
@@ -234,6 +238,14 @@ class World:
         scope = Scope(self.manifest.project.name, self.project.environment, root, secrets=secrets)
         connect = partial(connected, self.project, self.manifest, self.document)
         return PrefectTarget(desired, scope, connect, behind=behind, variables=found, remove=remove)
+
+    def _away(self, target: str, service: str, variable: str) -> Target | None:
+        """What stands for a target that lies behind a service of another machine; None where it can be talked to."""
+        from pulpo.apply.part import LeftAlone
+        from pulpo.cli.reaching import out_of_reach
+
+        problem = out_of_reach(self.manager, self.manifest, service, variable)
+        return None if problem is None else LeftAlone(target, f"is left alone: {problem.message}; {problem.hint}")
 
     def _behind(self, service: str, variable: str) -> Behind:
         """The service that a target lies behind, unless an environment variable says where that is instead."""

@@ -74,6 +74,19 @@ class OfProject:
         if project_uri(self.project, manifest, locate=document.locate) is None:
             self.on_warning("what containers stored is not here but in a volume of theirs: ask the API for it, or use MongoDB")
 
+    def _check_reach(self, service: str, variable: str) -> None:
+        """Raise where a service runs on another machine, and the variable does not say where it is reached from here."""
+        from pulpo.apply.services.mode import chosen_mode
+        from pulpo.cli.reaching import out_of_reach
+        from pulpo.cli.single import manager_of
+
+        manifest, document = self._lock()
+        mode = chosen_mode(manifest, self.mode, file=self.project.lock_shown).mode
+        if mode == "docker" and (
+            problem := out_of_reach(manager_of(self.project, manifest, document, mode), manifest, service, variable)
+        ):
+            raise problem
+
     def _lock(self) -> tuple[Manifest, Document]:
         from pulpo.manifest.load import load
 

@@ -80,6 +80,7 @@ class ApiAndStore(PrefectAndDatabase):
         """
         from pulpo.cli.databases import prepare_database
 
+        self._check_reach("db", "PULPO_DB_URI")
         return prepare_database(self._locked())
 
     def db_copy(self, source: str, target: str, *, on_progress: Progress = lambda *_: None) -> list[Copied]:
@@ -103,6 +104,7 @@ class ApiAndStore(PrefectAndDatabase):
         """
         from pulpo.cli.databases import export_records
 
+        self._check_reach("db", "PULPO_DB_URI")
         self._tell_of_containers()
         return export_records(self._locked(), models, str(output), on_progress)
 
@@ -116,6 +118,7 @@ class ApiAndStore(PrefectAndDatabase):
         """
         from pulpo.cli.databases import import_records
 
+        self._check_reach("db", "PULPO_DB_URI")
         return import_records(self._locked(), [str(file) for file in files], model, on_progress)
 
     def _locked(self) -> Locked:

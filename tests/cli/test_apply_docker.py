@@ -19,7 +19,7 @@ from pulpo.services.local import LocalServices
 from pulpo.services.spec import Address, LocalService
 from pulpo.settings import find_project
 from tests.apply.services.docker_project import DockerProject, server, talker
-from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine  # noqa: F401 - a fixture
+from tests.docker_engine import PYTHON_IMAGE, docker, docker_engine, over_tcp  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
 
@@ -30,6 +30,12 @@ def toy(tmp_path, monkeypatch):
     project = DockerProject(tmp_path / "toy")
     yield project
     project.down(volumes=True)
+
+
+@pytest.fixture
+def far():
+    with over_tcp() as host:
+        yield host
 
 
 @pytest.fixture
@@ -140,3 +146,20 @@ def test_looking_gives_up_no_port_that_somebody_else_took(toy):
         assert ports(toy) == chosen
         toy.up()
         assert ports(toy) != chosen
+
+
+def test_what_runs_on_another_machine_is_not_looked_for_on_this_one(far, toy, monkeypatch):
+    name = f"far-{random.randrange(10**9)}"  # whose stack has no digest of the checkout in its name
+    toy.write({"db": server(engine="mongodb"), "prefect": server()}, name=name, docker={"host": far})
+    cli = CLI(toy.root)
+    toy.up()
+    notes = {note.address: note.message for part in cli.plan().parts for note in part.plan.notes}
+    assert "set PULPO_DB_URI" in notes["database"]
+    assert "set PREFECT_API_URL" in notes["prefect"]
+    for act in (cli.prefect_deploy, cli.db_init):
+        with pytest.raises(UsageError, match="runs on another machine, and where it is reached from here is not said"):
+            act()
+    assert "/api/" not in "".join(line.text for line in cli.logs("prefect"))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # where nobody is
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:9"):
+        cli.plan()

@@ -115,7 +115,7 @@ def status_of(stack: Stack, service: ServiceDefinition | str, seen: Seen, differ
 def _addresses(stack: Stack, several: Sequence[Container], definition: ServiceDefinition | None) -> tuple[str, ...]:
     """Sorted by port; none on another machine, of whose ports it is not known how they are reached from here."""
     found: dict[int, str] = {}
-    if stack.engine.is_remote:
+    if stack.is_remote:
         return ()
     http = definition.probe.port if definition and definition.probe and definition.probe.kind == "http" else None
     for host, outer, inner in (port for c in several for port in c.ports):

@@ -45,6 +45,17 @@ class ServiceManager:
         """What the services are."""
         return topology(self._manifest, environment=self._project.environment)
 
+    @cached_property
+    def is_remote(self) -> bool:
+        """Whether they run on another machine: their ports are that one's, and how it is reached from here is not known.
+
+        Raises:
+            NoEngineError: There is no `docker`, or no such context.
+        """
+        from pulpo.apply.services.docker import DockerDriver
+
+        return isinstance(self._driver, DockerDriver) and self._driver.stack.is_remote
+
     def plan(self, *names: str) -> Plan:
         """What `up` would change."""
         return self._driver.plan(self._meant(names))

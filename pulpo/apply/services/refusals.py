@@ -78,7 +78,7 @@ def _by(stack: Stack, port: int) -> str:
         others = []
     if others:
         return f" by the container {others[0]}"
-    if stack.engine.is_remote:
+    if stack.is_remote:
         return ""
     from pulpo.services.ports import holder
 

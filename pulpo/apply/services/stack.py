@@ -104,6 +104,11 @@ class Stack:
     ports: dict[str, str] = field(default_factory=dict)
 
     @cached_property
+    def is_remote(self) -> bool:
+        """Whether it is another machine's; see `Engine.is_remote`."""
+        return self.engine.is_remote
+
+    @cached_property
     def name(self) -> str:
         """What Compose calls it.
 
@@ -171,7 +176,7 @@ class Stack:
     @cached_property
     def _checkout(self) -> str:
         """Of this machine's own engine, from which checkout it is, so that two of them don't get in each other's way."""
-        return "" if self.engine.is_remote else f"-{hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:6]}"
+        return "" if self.is_remote else f"-{hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:6]}"
 
     @cached_property
     def _of_override(self) -> list[str]:
