@@ -57,7 +57,7 @@ class ServicesTarget:
 
     def check(self, addresses: Collection[str]) -> list[str]:
         """Those that are not ready within their time, with the last lines of their logs."""
-        names = sorted({_service(address) for address in addresses} & {s.name for s in self._manager.topology.services})
+        names = sorted({_service(address) for address in addresses} & set(self._manager.names))
         if not names:
             return []
         if any(found.state in _UNDERWAY for found in self._manager.status(*names)):

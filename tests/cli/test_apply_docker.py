@@ -163,3 +163,24 @@ def test_what_runs_on_another_machine_is_not_looked_for_on_this_one(far, toy, mo
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # where nobody is
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:9"):
         cli.plan()
+
+
+def test_a_service_that_only_the_override_has_is_applied_and_read_like_any_other(toy):
+    toy.write({"a": talker()})
+    extra = {"image": PYTHON_IMAGE, "command": ["sh", "-c", "echo hello; sleep 1000"], "stop_grace_period": "0s"}
+    (toy.root / "docker-compose.override.yml").write_text(json.dumps({"services": {"extra": extra}}))
+    cli = CLI(toy.root)
+    assert changes(cli.plan()) == ["create service:a", "create service:extra"]
+    applied = cli.apply()
+    assert ({one.change.address: one.outcome for one in applied.settled}, applied.ok) == (
+        {"service:a": "done", "service:extra": "done"},
+        True,
+    )
+    assert [str(status.state) for status in cli.status("extra")] == ["running"]
+    names, lines = cli.named_logs("extra")
+    assert (names, [line.text for line in lines]) == (("extra",), ["hello"])
+    with pytest.raises(UsageError, match="there is no such service: extr") as caught:
+        cli.status("extr")
+    assert caught.value.hint == "did you mean 'extra'?"
+    assert cli.destroy(data=True).ok
+    assert toy.left() == []

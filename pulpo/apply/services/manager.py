@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pulpo.apply.change import Plan
     from pulpo.apply.services.driver import Driver
+    from pulpo.apply.services.stack import Stack
     from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus
     from pulpo.compile.topology import Topology
     from pulpo.manifest.model import Manifest
@@ -52,9 +53,14 @@ class ServiceManager:
         Raises:
             NoEngineError: There is no `docker`, or no such context.
         """
-        from pulpo.apply.services.docker import DockerDriver
+        return self._stack is not None and self._stack.is_remote
 
-        return isinstance(self._driver, DockerDriver) and self._driver.stack.is_remote
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All services by name: those of the topology, and then those that only the user's override of the Compose file has."""
+        known = [service.name for service in self.topology.services]
+        more = self._stack.definitions if self._stack is not None else ()
+        return (*known, *(name for name in more if name not in known))
 
     def plan(self, *names: str) -> Plan:
         """What `up` would change."""
@@ -133,9 +139,10 @@ class ServiceManager:
     def log_names(self, *names: str) -> tuple[str, ...]:
         """The longest names that the lines of `logs` have, one for each service: replicas that are processes have a number."""
         meant = self._meant(names)
+        if self._stack is not None:
+            return tuple(name for name in self._stack.named(meant) if name in self._stack.definitions)
         services = [s for s in self.topology.services if (meant is None or s.name in meant) and s.kind == "process"]
-        numbered = self.mode == "local"
-        return tuple(f"{s.name}.{s.replicas}" if numbered and s.replicas > 1 else s.name for s in services)
+        return tuple(f"{s.name}.{s.replicas}" if s.replicas > 1 else s.name for s in services)
 
     def build(self, *, on_event: Callable[[ServiceEvent], None] = _nobody) -> str | None:
         """Make the image that containers of the project run from; its name, or None where there is none to be made."""
@@ -151,6 +158,15 @@ class ServiceManager:
 
         return LocalDriver(self._project, self.topology, locate=self._document.locate)
 
+    @property
+    def _stack(self) -> Stack | None:
+        """Of containers, the stack that they are."""
+        if self.mode != "docker":
+            return None
+        from pulpo.apply.services.docker import DockerDriver
+
+        return self._driver.stack if isinstance(self._driver, DockerDriver) else None
+
     def _meant(self, names: Iterable[str]) -> tuple[str, ...] | None:
         """These, checked; None, which is all, where there is none."""
         return self._named(names) or None
@@ -159,10 +175,11 @@ class ServiceManager:
         """These, checked."""
         known = [service.name for service in self.topology.services]
         for name in names:
-            if name not in known:
-                raise UsageError(f"there is no such service: {name}", hint=did_you_mean(name, known) or _known(known))
+            if name not in known and name not in self.names:
+                near = did_you_mean(name, self.names) or _known(self.names)
+                raise UsageError(f"there is no such service: {name}", hint=near)
         return tuple(names)
 
 
-def _known(names: list[str]) -> str:
+def _known(names: tuple[str, ...]) -> str:
     return f"the services are {', '.join(names)}" if names else "the lock has none"
