@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from pulpo.manifest.addresses import Port
 
-#: Of a container, and in a Swarm of a service as well: whose it is, in which environment, and what it was made from.
+#: Of a container, a volume and a network, and in a Swarm of a service as well: whose it is, and in which environment; and of
+#: those that run, what they were made from.
 PROJECT_LABEL: Final = "pulpo.project"
 ENVIRONMENT_LABEL: Final = "pulpo.environment"
 DIGEST_LABEL: Final = "pulpo.digest"
@@ -93,7 +94,8 @@ def compose_file(topology: Topology, *, image: str, build: Mapping[str, Any] | N
     services = {name: _finished(entry, topology) for name, entry in texts.items()}
     for service in _run(topology):
         services[service.name]["labels"][SAID_LABEL] = _said(service)
-    return {"name": stack_name(topology), "services": services, **_volumes(services)}
+    networks = {"networks": {"default": {"labels": _whose(topology)}}} if services else {}
+    return {"name": stack_name(topology), "services": services, **_volumes(services, topology), **networks}
 
 
 def stack_file(topology: Topology, *, image: str) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def stack_file(topology: Topology, *, image: str) -> dict[str, Any]:
     services = {name: _finished(entry, topology) for name, entry in texts.items()}
     for entry in services.values():
         entry["deploy"]["labels"] = entry["labels"]
-    file: dict[str, Any] = _as_swarm_reads({"version": "3.9", "services": services, **_volumes(services)})
+    file: dict[str, Any] = _as_swarm_reads({"version": "3.9", "services": services, **_volumes(services, topology)})
     return file
 
 
@@ -155,10 +157,12 @@ def _common(service: ServiceDefinition, topology: Topology, image: str) -> dict[
 def _finished(entry: Mapping[str, Any], topology: Topology) -> dict[str, Any]:
     said = {key: value for key, value in entry.items() if value not in (None, [], {})}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-    labels = {PROJECT_LABEL: _escaped(topology.project), DIGEST_LABEL: digest}
-    if topology.environment:
-        labels[ENVIRONMENT_LABEL] = _escaped(topology.environment)
-    return {**said, "labels": labels}
+    return {**said, "labels": {**_whose(topology), DIGEST_LABEL: digest}}
+
+
+def _whose(topology: Topology) -> dict[str, str]:
+    said = {PROJECT_LABEL: topology.project, ENVIRONMENT_LABEL: topology.environment}
+    return {label: _escaped(text) for label, text in said.items() if text}
 
 
 def _said(service: ServiceDefinition) -> str:
@@ -239,10 +243,10 @@ def _from_cache(path: str) -> str:
     return path if path.startswith(("/", "~")) else f"../{path.removeprefix('./')}".removesuffix("/.").removesuffix("/")
 
 
-def _volumes(services: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _volumes(services: Mapping[str, Mapping[str, Any]], topology: Topology) -> dict[str, Any]:
     mounted = (volume for entry in services.values() for volume in entry.get("volumes", ()))
     names = sorted({volume["source"] for volume in mounted if isinstance(volume, dict) and volume["type"] == "volume"})
-    return {"volumes": {name: {} for name in names}} if names else {}
+    return {"volumes": {name: {"labels": _whose(topology)} for name in names}} if names else {}
 
 
 def _published(service: str, place: int, port: Port) -> str:

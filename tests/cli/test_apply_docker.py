@@ -101,6 +101,7 @@ def test_what_was_left_in_the_middle_of_replacing_is_a_change_of_its_own(toy):
     kept, left = toy.ids(), f"0123456789ab_{toy.name}-a-1"
     said = {"project": toy.name, "service": "a", "oneoff": "False", "container-number": "1"}
     labels = [word for key, value in said.items() for word in ("--label", f"com.docker.compose.{key}={value}")]
+    labels += ["--label", "pulpo.project=toy"]
     docker("create", "--name", left, *labels, PYTHON_IMAGE, "sleep", "1000")
     cli = CLI(toy.root)
     assert changes(cli.plan()) == [f"delete service:{left}"]

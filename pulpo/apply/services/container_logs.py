@@ -102,7 +102,7 @@ def _burst(found: queue.SimpleQueue[ServiceLine]) -> Iterator[ServiceLine]:
 
 
 def _containers(stack: Stack, names: Sequence[str]) -> list[Container]:
-    found = observe(stack.engine, stack.name)
+    found = observe(stack)
     return [one for one in found if one.service in names and not one.is_leftover]
 
 

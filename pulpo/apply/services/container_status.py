@@ -57,7 +57,7 @@ class Observer:
 
     def containers(self) -> tuple[Container, ...]:
         """The containers of the stack, as the engine has them; see `see`."""
-        return observe(self._stack.engine, self._stack.name)
+        return observe(self._stack)
 
     def judge(self, found: Sequence[Container]) -> Seen:
         """What containers that were observed a moment ago mean; it may read their logs."""

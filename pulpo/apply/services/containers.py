@@ -15,15 +15,18 @@ from pulpo.apply.services.made import Made
 from pulpo.apply.services.refusals import taken_port
 from pulpo.apply.services.status import State
 from pulpo.compile.compose import CONTENT_LABEL, SAID_LABEL
-from pulpo.errors import PulpoError
+from pulpo.errors import PulpoError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pulpo.apply.services.stack import Stack
     from pulpo.compile.topology import ServiceDefinition
 
 PROJECT: Final = "com.docker.compose.project"
 SERVICE: Final = "com.docker.compose.service"
+VOLUME: Final = "com.docker.compose.volume"
+NETWORK: Final = "com.docker.compose.network"
 #: Where the file is that Compose made a container from.
 DIRECTORY: Final = "com.docker.compose.project.working_dir"
 _NUMBER: Final = "com.docker.compose.container-number"
@@ -73,6 +76,7 @@ class Container:
     #: Host address, host port, port in the container.
     ports: tuple[tuple[str, int, int], ...]
     restart: str
+    labels: Mapping[str, str] = field(repr=False)
     #: None where its labels don't say it.
     made: Made | None = field(repr=False)
 
@@ -87,8 +91,31 @@ class Container:
         return self.status not in ("created", "exited", "dead")
 
 
-def observe(engine: Engine, project: str) -> tuple[Container, ...]:
-    """The containers of a stack, by service and number; those of `docker compose run` are left out.
+def observe(stack: Stack) -> tuple[Container, ...]:
+    """The containers of a stack, by service and number; those of `docker compose run` are left out, and those of others.
+
+    Raises:
+        DockerError: The engine refused.
+    """
+    return tuple(one for one in named_like(stack.engine, stack.name) if stack.is_own(one.labels))
+
+
+def without_others(stack: Stack, found: Sequence[Container]) -> tuple[Container, ...]:
+    """The same containers, which have the name of a stack.
+
+    Raises:
+        UsageError: Some are not of the stack: Compose would not tell them from it.
+    """
+    if others := sorted(one.name for one in found if not stack.is_own(one.labels)):
+        raise UsageError(
+            f"the containers of something else are called as those of this project would be, {stack.name}: {', '.join(others)}",
+            hint="give the project another name in the lock (project.name), or take them away",
+        )
+    return tuple(found)
+
+
+def named_like(engine: Engine, project: str) -> tuple[Container, ...]:
+    """The containers of whatever Compose calls by a name; as `observe`.
 
     Raises:
         DockerError: The engine refused.
@@ -201,6 +228,7 @@ def _container(data: Mapping[str, Any]) -> Container:
         started=_moment_or_none(state.get("StartedAt")),
         ended=_moment_or_none(state.get("FinishedAt")),
         ports=tuple(sorted(_ports(data))),
+        labels=labels,
         restart=str((data["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"),
         made=made_from(labels, _environment(config.get("Env") or ()), _given(data)),
     )

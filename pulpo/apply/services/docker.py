@@ -14,7 +14,7 @@ from pulpo.apply.services import container_logs
 from pulpo.apply.services.bringing import Bringing
 from pulpo.apply.services.comparing import Comparison
 from pulpo.apply.services.container_status import Observer, status_of
-from pulpo.apply.services.containers import image_ids, made_from_file
+from pulpo.apply.services.containers import image_ids, made_from_file, named_like, without_others
 from pulpo.apply.services.content import content_digest
 from pulpo.apply.services.image import build_image, ensure_image
 from pulpo.apply.services.project_stack import StackFiles, project_stack
@@ -166,11 +166,11 @@ class DockerDriver:
         """
         with self.stack.engine.explained(), ThreadPoolExecutor(3) as others:
             _ = self.stack.name  # each of them needs it, and asks for it where it is not known
-            observing = others.submit(self._observer.containers)
+            observing = others.submit(named_like, self.stack.engine, self.stack.name)
             self._files.write(observing.result, choose=choose)
             hashing = others.submit(self.stack.compose.hashes)
             reading = others.submit(content_digest, self.stack) if self.stack.runs_project else None
-            found = observing.result()
+            found = without_others(self.stack, observing.result())
             images = image_ids(self.stack.engine, [one.image_name for one in found])
             seen, hashes = self._observer.judge(found), hashing.result()
             if self.stack.definitions.keys() - hashes.keys():

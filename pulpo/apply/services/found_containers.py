@@ -41,7 +41,7 @@ def found_containers(project: Project, manifest: Manifest, document: Document) -
         if name is not None:  # what it was called when it was brought up
             topology = replace(topology, project=name)
             stack = project_stack(project, manifest, document, topology)
-        names = sorted({one.service for one in observe(stack.engine, stack.name)})
+        names = sorted({one.service for one in observe(stack)})
     topology = replace(topology, services=tuple(ServiceDefinition(name, Role.OWN, image="") for name in names))
     return _FoundContainers(project, manifest, document, topology)
 

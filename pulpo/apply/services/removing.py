@@ -9,17 +9,19 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pulpo.apply.services.containers import PROJECT, observe
+from pulpo.apply.services.containers import NETWORK, PROJECT, VOLUME, observe
 from pulpo.apply.services.engine import DockerError
 from pulpo.apply.services.refusals import passes
 from pulpo.apply.services.status import ServiceEvent
+from pulpo.compile.compose import ENVIRONMENT_LABEL, PROJECT_LABEL
 
 if TYPE_CHECKING:
     from pulpo.apply.services.container_status import Seen
     from pulpo.apply.services.driver import OnEvent
     from pulpo.apply.services.stack import Stack
 
-_VOLUME: Final = "com.docker.compose.volume"
+#: What tells whose a volume or a network is.
+_TELLING: Final = (VOLUME, NETWORK, PROJECT_LABEL, ENVIRONMENT_LABEL)
 
 
 def remove(stack: Stack, name: str, seen: Seen, on_event: OnEvent, *, volumes: bool = False) -> None:
@@ -37,7 +39,7 @@ def remove(stack: Stack, name: str, seen: Seen, on_event: OnEvent, *, volumes: b
 
 def stop(stack: Stack, name: str) -> None:
     """Stop the containers of a service, each with its own grace; they stay."""
-    ids = [one.id for one in observe(stack.engine, stack.name) if one.service == name and not one.is_leftover and one.is_alive]
+    ids = [one.id for one in observe(stack) if one.service == name and not one.is_leftover and one.is_alive]
     if ids:
         stack.engine.run("container", "stop", *ids)  # at once: what ends again and again is to be met between two runs
 
@@ -47,7 +49,7 @@ def heal(stack: Stack) -> None:
 
     Where the one that it was to replace is gone, it takes that one's name: what is in its volumes is not lost.
     """
-    found = observe(stack.engine, stack.name)
+    found = observe(stack)
     names = {one.name for one in found if not one.is_leftover}
     for left in (one for one in found if one.is_leftover):
         name = left.name.partition("_")[2]
@@ -96,9 +98,12 @@ def has_volumes(stack: Stack, name: str) -> bool:
 def _volumes_of(stack: Stack, names: Sequence[str]) -> list[str]:
     kept = {mount.source for name, d in stack.definitions.items() if name not in names for mount in d.mounts}
     mine = {mount.source for name in names for mount in stack.definitions[name].mounts} - kept
-    return sorted({volume for source in mine for volume in _labelled(stack, "volume", f"{_VOLUME}={source}")})
+    return sorted({volume for source in mine for volume in _labelled(stack, "volume", f"{VOLUME}={source}")})
 
 
 def _labelled(stack: Stack, kind: str, *labels: str) -> list[str]:
     filters = [word for label in (f"{PROJECT}={stack.name}", *labels) for word in ("--filter", f"label={label}")]
-    return stack.engine.run(kind, "ls", "--quiet", *filters).split()
+    form = "\t".join(["{{.Name}}", *(f'{{{{.Label "{label}"}}}}' for label in _TELLING)])
+    lines = stack.engine.run(kind, "ls", *filters, "--format", form).splitlines()
+    named = {name: dict(zip(_TELLING, said, strict=True)) for name, *said in (line.split("\t") for line in lines)}
+    return [name for name, said in named.items() if stack.is_own(said)]

@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pulpo.apply.services.containers import DIRECTORY, NETWORK, SERVICE, VOLUME
 from pulpo.apply.services.engine import DockerError
-from pulpo.compile.compose import CONTENT_VARIABLE, IMAGE_VARIABLE
+from pulpo.compile.compose import CONTENT_VARIABLE, ENVIRONMENT_LABEL, IMAGE_VARIABLE, PROJECT_LABEL
 from pulpo.compile.containers import COMPOSE
 from pulpo.compile.dockerfile import image_name
 from pulpo.compile.topology import Role, ServiceDefinition
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: A user's own, beside the lock; Compose lays it over what was compiled.
 OVERRIDE: Final = "docker-compose.override.yml"
+#: The sections of a Compose file, and the labels in which Compose says the entry of one that something was made from.
+_KINDS: Final = {"services": SERVICE, "volumes": VOLUME, "networks": NETWORK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,30 @@ class Stack:
         """Of this machine's own engine, from which checkout it is, so that two of them don't get in each other's way."""
         return "" if self.is_remote else f"-{hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:6]}"
 
+    def is_own(self, labels: Mapping[str, str]) -> bool:
+        """Whether what has these labels of Pulpo's and Compose's was made for this project in its environment.
+
+        The name of a stack alone does not say it: somebody else's may be called the same. What only the user's override has
+        carries no label of Pulpo's: it is told by the file that it was made from, or by being in the override now.
+        """
+        if labels.get(PROJECT_LABEL):
+            whose = (labels[PROJECT_LABEL], labels.get(ENVIRONMENT_LABEL) or None)
+            return whose == (self.topology.project, self.topology.environment or None)
+        if labels.get(DIRECTORY) == str(self.cache):
+            return True
+        entries = [self._merged.get(kind, {}).get(labels.get(label, "")) for kind, label in _KINDS.items()]
+        return any(entry is not None and PROJECT_LABEL not in (entry.get("labels") or ()) for entry in entries)
+
     @cached_property
     def _of_override(self) -> list[str]:
-        known = {service.name for service in self.topology.services}
+        return sorted(self._merged.get("services", {}).keys() - {service.name for service in self.topology.services})
+
+    @cached_property
+    def _merged(self) -> dict[str, dict[str, Any]]:
+        """What Compose makes of the compiled file with the user's override of it; empty where there is no override."""
         if not (self.root / OVERRIDE).exists() or not (self.cache / COMPOSE).exists():
-            return []
+            return {}
         with contextlib.suppress(DockerError):  # `up` says what is wrong with the file
-            return sorted(set(self.compose.run("config", "--services").split()) - known)
-        return []
+            found: dict[str, dict[str, Any]] = json.loads(self.compose.run("config", "--format", "json"))
+            return found
+        return {}
