@@ -69,9 +69,21 @@ def test_from_nothing_through_edits_to_nothing(toy, theirs):
 
 
 def test_one_that_fails_is_told_with_its_last_lines(toy):
-    toy.write({"a": talker(command=["python", "-u", "-c", "raise SystemExit('no luck today')"]), "b": talker()})
+    toy.write(
+        {
+            "a": talker(command=["python", "-u", "-c", "raise SystemExit('no luck today')"]),
+            "b": talker(),
+            "c": talker(depends_on=["a"]),
+            "d": talker(depends_on=["c"]),
+        }
+    )
     applied = CLI(toy.root).apply()
-    assert {one.change.address: one.outcome for one in applied.settled} == {"service:a": "failed", "service:b": "done"}
+    assert {one.change.address: (one.outcome, one.reason) for one in applied.settled if one.change.address != "service:a"} == {
+        "service:b": ("done", None),
+        "service:c": ("untried", "it needs a, which failed"),
+        "service:d": ("untried", "it needs c, which failed"),
+    }
+    assert [one.change.address for one in applied.settled if one.outcome == "failed"] == ["service:a"]
     assert "no luck today" in "\n".join(applied.problems)
 
 

@@ -18,7 +18,6 @@ from pulpo.apply.services.engine import DockerError
 from pulpo.apply.services.refusals import passes, refusal
 from pulpo.apply.services.removing import heal, stop
 from pulpo.apply.services.status import ServiceError, ServiceEvent, State
-from pulpo.apply.services.together import NeedsFailedError
 from pulpo.errors import PulpoError, UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ class Bringing:
         self._unchanged = {name for name in names if name not in changed}
         self._waiting: dict[str, float] = {}
         self._ready: set[str] = set()
-        self._failed: dict[str, PulpoError | NeedsFailedError] = {}
+        self._failed: dict[str, PulpoError] = {}
+        self._skipped: set[str] = set()
         self._mine: set[str] = set()
         self._tries = dict.fromkeys(names, 0)
         self._ends = {name: _restarts(seen.containers.get(name, ())) for name in self._unchanged}
@@ -79,9 +79,9 @@ class Bringing:
     def _startable(self) -> Iterator[str]:
         for name in list(self._pending):
             needs = [need for need in self._stack.definitions[name].needs if need.service in self._tries]
-            if failed := next((need.service for need in needs if need.service in self._failed), None):
+            if failed := next((need.service for need in needs if need.service in self._failed.keys() | self._skipped), None):
                 self._pending.remove(name)
-                self._fail(name, NeedsFailedError(f"{name} was not started: it needs {failed}"))
+                self._skip(name, failed)
             elif all(need.service in (self._ready if need.ready else self._ready | self._waiting.keys()) for need in needs):
                 yield name
 
@@ -145,17 +145,20 @@ class Bringing:
             stop(self._stack, name)
         self._fail(name, ServiceError("\n".join([problem, *(f"  {line}" for line in lines)]), [name]))
 
-    def _fail(self, name: str, error: PulpoError | NeedsFailedError) -> None:
+    def _skip(self, name: str, failed: str) -> None:
+        self._tell(name, "skipped", f"it needs {failed}, which failed")
+        self._skipped.add(name)
+
+    def _fail(self, name: str, error: PulpoError) -> None:
         self._tell(name, "failed", str(error).partition("\n")[0])
         self._waiting.pop(name, None)
         self._failed[name] = error
 
     def _error(self) -> PulpoError:
         """What went wrong: as it is where it is one thing that could not be as asked, else one error for all."""
-        themselves = [error for error in self._failed.values() if isinstance(error, PulpoError)]
-        if len(themselves) == 1 and isinstance(themselves[0], UsageError):
-            return themselves[0]
         failed = sorted(self._failed.items())
+        if len(failed) == 1 and isinstance(failed[0][1], UsageError):
+            return failed[0][1]
         told = [f"{error}\n  {error.hint}" if isinstance(error, UsageError) else str(error) for _, error in failed]
         return ServiceError("\n".join(told), [name for name, _ in failed])
 
