@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from pulpo.apply.change import Action
 from pulpo.apply.services.comparing import replaced
 from pulpo.apply.services.container_logs import last_lines
 from pulpo.apply.services.containers import ASKED, CRASHES, why
@@ -45,6 +46,7 @@ class Bringing:
         self._on_event = on_event
         changed = {change.address.partition(":")[2] for change in plan.changes}
         self._forced = replaced(plan)
+        self._in_the_way = _in_the_way(stack, plan, seen)
         self._pending = list(names)
         self._unchanged = {name for name in names if name not in changed}
         self._waiting: dict[str, float] = {}
@@ -62,6 +64,8 @@ class Bringing:
             UsageError: The port of one is somebody else's, and no other one failed for itself.
             ServiceError: Some failed; those that don't need them are up.
         """
+        for name in self._in_the_way:
+            stop(self._stack, name)
         try:
             while self._pending or (wait and self._waiting):
                 self._start(list(self._startable()))
@@ -199,6 +203,20 @@ def _problem(definition: ServiceDefinition, state: State, several: Sequence[Cont
     if time.monotonic() - since > definition.ready_timeout:
         return f"{name} is not ready after {definition.ready_timeout:g} s"
     return None
+
+
+def _in_the_way(stack: Stack, plan: Plan, seen: Seen) -> list[str]:
+    """The services that are made anew and have a port of this machine that another one is to have, which may come first."""
+    coming = {change.address.partition(":")[2]: change.action for change in plan.changes}
+    wanted = {name: {port.outer for port in stack.definitions[name].ports} for name in coming if name in stack.definitions}
+    held = {
+        name: {outer for one in seen.containers.get(name, ()) for _, outer, _ in one.ports}
+        for name, action in coming.items()
+        if action is Action.REPLACE
+    }
+    return sorted(
+        name for name, ports in held.items() if any(ports & others for other, others in wanted.items() if other != name)
+    )
 
 
 def _was_killed(several: Sequence[Container]) -> bool:

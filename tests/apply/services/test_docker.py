@@ -337,6 +337,16 @@ def test_a_taken_port_is_told_with_who_has_it(toy: DockerProject):
     assert toy.states() == {"web": "running", "needs-web": "running"}
 
 
+def test_two_that_run_exchange_their_ports(toy: DockerProject):
+    one, other = free_port(), free_port()
+    toy.write({"a": server(ports=[f"{one}:9000"]), "b": server(ports=[f"{other}:9000"], depends_on=["a"])})
+    toy.up()
+    toy.write({"a": server(ports=[f"{other}:9000"]), "b": server(ports=[f"{one}:9000"], depends_on=["a"])})
+    toy.up()
+    addresses = {status.name: status.addresses for status in toy.manager().status("a", "b")}
+    assert addresses == {"a": (f"http://127.0.0.1:{other}",), "b": (f"http://127.0.0.1:{one}",)}
+
+
 def test_an_image_that_is_not_there_is_told_and_the_others_are_up(toy: DockerProject):
     toy.write({"a": talker(), "bad": talker(image="localhost:1/there/is/none:7")})
     with pytest.raises(
