@@ -60,10 +60,12 @@ class ServicesTarget:
         names = sorted({_service(address) for address in addresses} & set(self._manager.names))
         if not names:
             return []
-        if any(found.state in _UNDERWAY for found in self._manager.status(*names)):
+        found = self._manager.status(*names)
+        if any(one.state in _UNDERWAY for one in found):
             with contextlib.suppress(PulpoError):  # how they are then is told below
                 self._manager.up(*names, on_event=self._on_event)
-        return [_told(found) for found in self._manager.status(*names) if found.state not in _GOOD]
+            found = self._manager.status(*names)
+        return [_told(one) for one in found if one.state not in _GOOD]
 
     def _bring_up(self, changes: Sequence[Change], ledger: Ledger) -> None:
         by_instance = {_instance(change): change for change in changes}

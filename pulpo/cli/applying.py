@@ -257,7 +257,7 @@ class World:
             return Behind()
 
         def is_ready() -> bool:
-            return all(found.state is State.RUNNING for found in self.manager.status(service))
+            return self.manager.state(service) is State.RUNNING
 
         return Behind(f"service:{service}", lambda: self.manager.has_data(service), is_ready)
 

@@ -94,6 +94,10 @@ class Manager:
 
         return SimpleNamespace(services=[SimpleNamespace(name=n, needs=needs(others)) for n, (_, others) in self.wanted.items()])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.wanted)
+
     def plan(self) -> Any:
         found = {name: Observed(State.RUNNING, {MANIFEST: digest}) for name, digest in self.world.running.items()}
         found |= {name: Observed(State.STOPPED) for name in self.world.stopped}

@@ -13,6 +13,7 @@ import pytest
 
 from pulpo import CLI
 from pulpo.apply.services.manager import ServiceManager
+from pulpo.apply.services.stack import Compose
 from pulpo.errors import UsageError
 from pulpo.manifest.load import load
 from pulpo.services.local import LocalServices
@@ -197,3 +198,15 @@ def test_a_service_that_only_the_override_has_is_applied_and_read_like_any_other
     assert caught.value.hint == "did you mean 'extra'?"
     assert cli.destroy(data=True).ok
     assert toy.left() == []
+
+
+def test_where_nothing_changes_containers_are_compared_once_to_plan_and_once_to_check(toy, monkeypatch):
+    toy.write({"a": talker()})
+    toy.up()
+    asked = []
+    hashes = Compose.hashes
+    monkeypatch.setattr(Compose, "hashes", lambda compose: asked.append(compose) or hashes(compose))
+    assert CLI(toy.root).apply().ok
+    assert len(asked) == 2
+    assert str(toy.manager().state("a")) == "running"
+    assert len(asked) == 2

@@ -124,6 +124,14 @@ class DockerDriver:
         """Whether there is a volume of the service."""
         return has_volumes(self.stack, name)
 
+    def state(self, name: str) -> State:
+        """How one is, without comparing it with what it should be."""
+        kind = next((service.kind for service in self.stack.topology.services if service.name == name), "process")
+        if kind != "process":
+            return State(kind)
+        with self.stack.engine.explained():
+            return self._observer.see().state(name)
+
     def status(self, names: Sequence[str] | None) -> tuple[ServiceStatus, ...]:
         """How they are, in the topology's order; orphans last, with None."""
         with self.stack.engine.explained():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from pulpo.apply.change import Plan
-from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus
+from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus, State
 
 OnEvent = Callable[[ServiceEvent], None]
 
@@ -44,6 +44,9 @@ class Driver(Protocol):
 
     def has_data(self, name: str) -> bool:
         """Whether one stored something where Pulpo keeps its data."""
+
+    def state(self, name: str) -> State:
+        """How one is, without comparing it with what it should be."""
 
     def status(self, names: Sequence[str] | None) -> tuple[ServiceStatus, ...]:
         """How they are, in the topology's order; orphans last, with None."""

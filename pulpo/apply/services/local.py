@@ -13,7 +13,7 @@ from pulpo.apply.services.local_view import LocalView
 from pulpo.apply.services.local_work import LocalWork
 from pulpo.apply.services.plan import address
 from pulpo.apply.services.process import check_runnable
-from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus
+from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus, State
 from pulpo.services.local import LocalServices
 from pulpo.services.logs import merged
 from pulpo.services.state import Status
@@ -105,6 +105,10 @@ class LocalDriver:
     def has_data(self, name: str) -> bool:
         """Whether something lies where a service of this machine keeps its data; the embedded store's file is one's as well."""
         return has_data(self._project, self._definitions[name])
+
+    def state(self, name: str) -> State:
+        """How one is."""
+        return self._view.status([name], everything=False)[0].state
 
     def status(self, names: Sequence[str] | None) -> tuple[ServiceStatus, ...]:
         """How they are, in the topology's order; orphans last, with None."""
