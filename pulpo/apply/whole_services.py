@@ -48,10 +48,9 @@ class ServicesTarget:
 
     def execute(self, changes: Sequence[Change], ledger: Ledger) -> None:
         """Stop what left, and bring up the others, each when those are ready that it needs."""
-        if leaving := [change for change in changes if change.action is Action.DELETE]:
-            self._manager.remove(*map(_instance, leaving), on_event=self._on_event)
-            for change in leaving:
-                ledger.done(change)
+        for change in changes:
+            if change.action is Action.DELETE:
+                self._remove(change, ledger)
         if coming := [change for change in changes if change.action is not Action.DELETE]:
             self._bring_up(coming, ledger)
 
@@ -66,6 +65,15 @@ class ServicesTarget:
                 self._manager.up(*names, on_event=self._on_event)
             found = self._manager.status(*names)
         return [_told(one) for one in found if one.state not in _GOOD]
+
+    def _remove(self, change: Change, ledger: Ledger) -> None:
+        """Stop one by itself: where it does not go away, the others do."""
+        try:
+            self._manager.remove(_instance(change), on_event=self._on_event)
+        except PulpoError as error:
+            ledger.failed(change, error.message.partition("\n")[0])
+        else:
+            ledger.done(change)
 
     def _bring_up(self, changes: Sequence[Change], ledger: Ledger) -> None:
         by_instance = {_instance(change): change for change in changes}

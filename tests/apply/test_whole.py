@@ -274,6 +274,23 @@ def test_what_failed_is_told_with_the_reason_and_what_needs_it_is_not_tried():
     assert "services: prefect is stopped" in end.problems
 
 
+def test_a_service_that_does_not_go_away_keeps_nothing_else_back():
+    world = applied()
+    world.running |= {"a": "1", "b": "1", "c": "1"}
+    world.stopped.add("api")
+    del world.running["api"]
+    world.failing = frozenset({"service:b"})
+    targets = world.targets(manifest())
+    end = carry_out(targets, make_plan(targets))
+    assert {one.change.address: (one.outcome, one.reason) for one in end.settled} == {
+        "service:a": ("done", None),
+        "service:b": ("failed", "b does not go away"),
+        "service:c": ("done", None),
+        "service:api": ("done", None),
+    }
+    assert ("b" in world.running, end.ok) == (True, False)
+
+
 def test_a_service_that_failed_by_itself_is_told_although_nothing_was_to_be_done():
     world = applied()
     targets = world.targets(manifest())

@@ -135,6 +135,8 @@ class Manager:
     def remove(self, *names: str, on_event: Callable[[ServiceEvent], None]) -> None:
         for name in names:
             assert name not in self.wanted
+            if f"service:{name}" in self.world.failing:
+                raise ApplyError(f"{name} does not go away\n  it holds on")
             self.world.write(f"service:{name}")
             self.world.starting.discard(name)
             del self.world.running[name]
@@ -184,7 +186,8 @@ class Database(InMemory):
         return await super().ensure(collection)
 
     async def drop_index(self, collection: str, name: str) -> bool:
-        self._refuse(f"index:{collection}/{name.partition(':')[2]}")
+        meant = next(one.index for one in self.found[collection].indexes if one.name == name)
+        self._refuse(f"index:{collection}/{'+'.join(meant.fields)}")
         return await super().drop_index(collection, name)
 
     async def drop_collection(self, name: str, *, with_records: bool = False) -> bool:
