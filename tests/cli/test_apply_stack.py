@@ -122,6 +122,31 @@ def foreign(stack: Stack) -> dict:
     return stack.prefect("GET", f"/deployments/{stack.prefect('POST', '/deployments/', body)['id']}")
 
 
+def test_a_default_in_the_code_reaches_the_deployment(stack):
+    module = stack.directory / "jobs" / "operations.py"
+    before = module.read_text()
+    try:
+        module.write_text(before.replace('keywords: str = "python"', 'keywords: str = "go"'))
+        stack("lock")
+        assert "  ~ deployment:scraping/jobs  changed in the manifest\n" in stack("apply", "--yes").out
+    finally:
+        module.write_text(before)
+    live = next(d for entrypoint, d in stack.deployments().items() if "scraping" in entrypoint)
+    assert live["parameter_openapi_schema"]["properties"]["keywords"]["default"] == "go"
+    assert stack("plan").out == NOTHING
+
+
+def test_of_two_at_once_one_is_done_and_the_world_is_right(stack):
+    stack.edit("SAID: twice", "SAID: by two")
+    stack.edit("keywords: rust", "keywords: go")
+    both = [stack.begin("apply", "--yes") for _ in range(2)]
+    told = {process.communicate()[1]: process.returncode for process in both}
+    assert 0 in told.values()
+    for said, code in told.items():
+        assert code == 0 or (code == 2 and "error: another one is changing this project's world: " in said), said
+    assert stack("plan").out == NOTHING
+
+
 def test_a_service_that_left_goes_and_its_port_is_free_for_another(stack):
     stack.edit("  shop: ", "  store: ")
     found = stack("apply", "--yes").out
