@@ -173,8 +173,8 @@ class LocalServices:
 
         spec = read_json(self._files(state.name).spec)
         environment = processes.environment_of(state.shim_pid, state.id) if state.shim_pid is not None else None
-        if environment is None or spec["id"] != state.id or "said" not in spec:
-            return None
+        if environment is None or not isinstance(spec, dict) or spec["id"] != state.id or "said" not in spec:
+            return None  # it has ended or was started anew meanwhile, or an older Pulpo started it
         return replace(LocalService.from_data(spec["service"]), environment=environment, said=spec["said"])
 
     def logs(self, name: str, *, tail: int | None = None, since: dt.datetime | None = None) -> list[LogLine]:

@@ -65,7 +65,7 @@ def _values(before: Made, after: Made) -> Iterator[str]:
         if before.environment.get(name) != value and f"{ENVIRONMENT}{name}" not in told:
             yield f"{ENVIRONMENT}{name}"
     for name in after.given.keys() & before.given.keys():
-        if before.given[name] != after.given[name] and not any(_is_in(field, name) for field in told):
+        if before.given[name] != after.given[name] and not any(_is_in(one, name) for one in told):
             yield name
 
 
@@ -77,7 +77,7 @@ def _told(name: str, before: Any, after: Any) -> FieldDiff:
 
 def _cause(name: str, said: Mapping[str, Any], otherwise: str) -> tuple[str, set[str]]:
     """Who changed a value of a field that is said as before, and the variables that it refers to."""
-    text = json.dumps([value for field, value in said.items() if _is_in(field, name)], ensure_ascii=False)
+    text = json.dumps([value for one, value in said.items() if _is_in(one, name)], ensure_ascii=False)
     variables = {reference.name for reference in references(text)}
     if not name.startswith(ENVIRONMENT):
         return (VARIABLE, variables) if variables else (otherwise, set())
@@ -88,5 +88,5 @@ def _cause(name: str, said: Mapping[str, Any], otherwise: str) -> tuple[str, set
     return (EITHER if LITERAL in text else VARIABLE), variables
 
 
-def _is_in(field: str, name: str) -> bool:
-    return field == name or field.startswith(f"{name}.")
+def _is_in(one: str, name: str) -> bool:
+    return one == name or one.startswith(f"{name}.")
