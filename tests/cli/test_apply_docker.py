@@ -175,8 +175,9 @@ def test_what_runs_on_another_machine_is_not_looked_for_on_this_one(far, toy, mo
             act()
     assert "/api/" not in "".join(line.text for line in cli.logs("prefect"))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # where nobody is
-    with pytest.raises(UsageError, match=r"127\.0\.0\.1:9"):
+    with pytest.raises(UsageError) as caught:
         cli.plan()
+    assert "another machine" not in caught.value.message
 
 
 def test_a_service_that_only_the_override_has_is_applied_and_read_like_any_other(toy):

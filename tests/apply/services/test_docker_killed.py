@@ -67,4 +67,5 @@ def test_what_a_killed_up_left_is_put_away_or_takes_the_place_that_is_empty(toy:
 
 def labels(toy: DockerProject, service: str) -> list[str]:
     said = {"project": toy.name, "service": service, "oneoff": "False", "container-number": "1"}
-    return [word for key, value in said.items() for word in ("--label", f"com.docker.compose.{key}={value}")]
+    labels = ["pulpo.project=toy", *(f"com.docker.compose.{key}={value}" for key, value in said.items())]
+    return [word for label in labels for word in ("--label", label)]
