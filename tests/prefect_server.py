@@ -143,15 +143,27 @@ class Shell:
         """`pulpo compile`, in this process."""
         CLI(self.directory).compile()
 
-    def flow_runs(self, **where: object) -> list[dict]:
-        """Prefect's own."""
+    def ask(self, kind: str, **where: object) -> list[dict]:
+        """What Prefect's API knows."""
         request = urllib.request.Request(
-            f"{self.environment['PREFECT_API_URL']}/flow_runs/filter",
+            f"{self.environment['PREFECT_API_URL']}/{kind}/filter",
             data=json.dumps(where).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
+
+    def flow_runs(self, **where: object) -> list[dict]:
+        """Prefect's own."""
+        return self.ask("flow_runs", **where)
+
+    def flow_runs_of(self, run: str) -> list[dict]:
+        """Prefect's flow run of a run, and those inside it, however deep: other runs of the server are left out."""
+        found = level = self.flow_runs(flow_runs={"name": {"any_": [run]}})
+        while level:
+            level = self.flow_runs(flow_runs={"parent_flow_run_id": {"any_": [one["id"] for one in level]}})
+            found = [*found, *level]
+        return found
 
     def script(self, name: str) -> str:
         return str(self.directory / "run_cache" / "orchestration" / f"{name}.py")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.request
 
 import pytest
 
@@ -21,25 +19,13 @@ def prefect(tmp_path_factory):
         yield environment
 
 
-def ask(shell, kind: str, **where: object) -> list[dict]:
-    """What Prefect's API knows."""
-    request = urllib.request.Request(
-        f"{shell.environment['PREFECT_API_URL']}/{kind}/filter",
-        data=json.dumps(where).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
-
-
 def shown(shell, run: str, count: int) -> list[tuple[str, dict]]:
     """The task runs of operations, each with its flow, sorted by operation: once there are so many and all are over."""
-    (root,) = ask(shell, "flow_runs", flow_runs={"name": {"any_": [run]}})
-    inside = ask(shell, "flow_runs", flow_runs={"start_time": {"after_": root["start_time"]}})
+    root, *inside = shell.flow_runs_of(run)
     flows = {one["id"]: one["name"] for one in inside} | {root["id"]: "root"}
     deadline = time.monotonic() + 30
     while True:
-        asked = ask(shell, "task_runs", flow_runs={"id": {"any_": [*flows]}})
+        asked = shell.ask("task_runs", flow_runs={"id": {"any_": [*flows]}})
         found = [one for one in asked if not one["state"]["state_details"]["child_flow_run_id"]]
         if len(found) == count and all(one["end_time"] for one in found):
             return sorted(((flows[one["flow_run_id"]], one) for one in found), key=lambda pair: pair[1]["name"])
@@ -102,7 +88,7 @@ def test_a_schedule_makes_runs(project):
     say(shell, "{make: {schedule: {interval: 3600}}}")
     shell("prefect", "deploy", "make")
     deadline = time.monotonic() + 60
-    while not ask(shell, "flow_runs", deployments={"name": {"any_": ["shop"]}}):
+    while not shell.flow_runs(deployments={"name": {"any_": ["shop"]}}):
         assert time.monotonic() < deadline, "no run was scheduled"
         time.sleep(0.2)
 
@@ -115,11 +101,11 @@ def test_a_flows_tags_are_on_its_flow_run_alone(project):
     """)
     say(shell, "{make: {tags: [nightly, slow]}, make.deep: {tags: [deep]}}")
     run = shell.run("make", "--engine", "prefect")
-    (root,) = ask(shell, "flow_runs", flow_runs={"name": {"any_": [run["id"]]}})
+    root, *inside = shell.flow_runs_of(run["id"])
     assert sorted(root["tags"]) == ["nightly", "slow"]
     ((_, made),) = shown(shell, run["id"], 1)
     assert made["tags"] == ["text"]
-    (deep,) = ask(shell, "flow_runs", flow_runs={"start_time": {"after_": root["start_time"]}, "name": {"any_": ["make.deep"]}})
+    (deep,) = inside
     assert deep["tags"] == ["deep"]
 
 
