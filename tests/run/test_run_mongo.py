@@ -37,13 +37,14 @@ class Watched(MongoStore):
 async def killed(request, own_mongod):
     """A project on a MongoDB that its second operation kills, and which then does `project.then`."""
     own_mongod.start()
-    async with Watched(own_mongod.url, database="runs", driver=request.param, timeout_s=1) as store:
+    async with Watched(own_mongod.url, database="runs", driver=request.param, timeout_s=1.5) as store:
         project = Project(store)
         project.then = None
 
         async def kill(jobs):
             run = project.events[0].run
-            while states(await get_run(store, run))["a.fetch"] != "completed":  # noqa: ASYNC110 - the writer's doing
+            # Until all is stored, so that the next write has the records that this one makes.
+            while states(await get_run(store, run)) != {"a.fetch": "completed", "b.kill": "running"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(own_mongod.kill)
             if project.then:
