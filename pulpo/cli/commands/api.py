@@ -34,7 +34,10 @@ def start(
 
 
 def stop(context: typer.Context) -> None:
-    """Stop the API; requests have some seconds to end, and runs are recorded as cancelled."""
+    """Stop the API.
+
+    Requests have some seconds to end, and runs are recorded as cancelled.
+    """
     talk_stopped(context.obj.output, _TITLE, stopped=quietly(context).api_stop())
 
 
@@ -55,11 +58,17 @@ def logs(
     since: SinceOption = None,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Print what the API said, as it is in run_cache/logs/api.log without the times: a JSON object a line."""
+    """Print what the API said: a JSON object a line.
+
+    As it is in run_cache/logs/api.log, without the times.
+    """
     print_logs(context, "api", follow=follow, since=since, tail=tail, format=format)
 
 
 def serve(context: typer.Context, host: HostOption = None, port: PortOption = None) -> None:
-    """Serve the API in the foreground until Ctrl-C; the log goes to stdout."""
+    """Serve the API in the foreground until Ctrl-C.
+
+    The log goes to stdout.
+    """
     output = context.obj.output
     context.obj.cli.api_serve(host=host, port=port, on_listen=lambda url: output.talk(f"the API is at {url}"))

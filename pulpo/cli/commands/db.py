@@ -63,8 +63,9 @@ def copy(
     target: Annotated[str, typer.Argument(metavar="TO", help="As FROM.")],
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Copy all records and the history of runs from one store to another.
+    """Copy records and runs from one store to another.
 
+    All records of all models, and the whole history of runs.
     What TO has already is compared, and written only where it differs: after an interruption the same command goes on.
     """
     output: Output = context.obj.output
@@ -92,7 +93,10 @@ def export(
         str, typer.Option("--output", "-o", metavar="DIR", help="Where a file is made of each model; - is standard output.")
     ] = "-",
 ) -> None:
-    """Write records as lines of JSON, with their ids, revisions, runs and times."""
+    """Write records as lines of JSON.
+
+    With their ids, revisions, runs and times.
+    """
     output: Output = context.obj.output
     with _resumable(output), _progress(output) as on_progress:
         counts = context.obj.cli.db_export(*models or (), output=output_, on_progress=on_progress)
@@ -110,7 +114,9 @@ def import_(
     ] = None,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Store records from lines of JSON, each checked by its model's class. Lines that are no records are told, and left out.
+    """Store records from lines of JSON.
+
+    Each is checked by its model's class. Lines that are no records are told, and left out.
 
     Records that are there already are changed where they differ: importing again changes nothing.
     """

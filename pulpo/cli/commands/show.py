@@ -59,7 +59,10 @@ def models(context: typer.Context, name: Models = None, format: FormatOption = F
 
 
 def flows(context: typer.Context, name: Flows = None, format: FormatOption = Format.TEXT) -> None:  # noqa: A002
-    """List the flows, or show one with its operations in the order in which they can run."""
+    """List the flows, or show one with its operations.
+
+    Operations stand in the order in which they can run.
+    """
     found = {flow.name: flow for flow in context.obj.cli.flows()}
     if name is not None:
         _show_one(context, "flow", name, {n: _flow_data(flow) for n, flow in found.items()}, format)
@@ -74,9 +77,10 @@ def services(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if a variable is not set that has no default.")] = False,
     format: FormatOption = Format.TEXT,  # noqa: A002
 ) -> None:
-    """List the services, what each is and needs, and the environment variables that it refers to, or show one.
+    """List the services and what each needs, or show one.
 
-    References such as ${NAME} are shown as they are written, values of variables never.
+    Also shown are the environment variables that a service refers to. References such as ${NAME} are shown as they are written,
+    values of variables never.
     """
     from pulpo.codes.credentials import masked
 

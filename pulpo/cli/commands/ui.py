@@ -64,12 +64,18 @@ def logs(
     since: SinceOption = None,
     format: FormatOption = Format.TEXT,  # noqa: A002 - the option's name
 ) -> None:
-    """Print what the UI said, as it is in run_cache/logs/ui.log without the times: a JSON object a line."""
+    """Print what the UI said: a JSON object a line.
+
+    As it is in run_cache/logs/ui.log, without the times.
+    """
     print_logs(context, "ui", follow=follow, since=since, tail=tail, format=format)
 
 
 def serve(context: typer.Context, host: HostOption = None, port: PortOption = None, api: ApiOption = None) -> None:
-    """Serve the UI in the foreground until Ctrl-C; the log goes to stdout. With --api it needs no project."""
+    """Serve the UI in the foreground until Ctrl-C.
+
+    The log goes to stdout. With --api it needs no project.
+    """
     from pulpo.cli.app import CLI
     from pulpo.settings import NoProjectError
 
