@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pulpo.apply.change import Action
+from pulpo.apply.change import Action, Note
 from pulpo.apply.services.instances import Instances, service_of
 from pulpo.apply.services.local_data import has_data, remove_data
 from pulpo.apply.services.local_view import LocalView
@@ -14,6 +15,7 @@ from pulpo.apply.services.local_work import LocalWork
 from pulpo.apply.services.plan import address
 from pulpo.apply.services.process import check_runnable
 from pulpo.apply.services.status import ServiceEvent, ServiceLine, ServiceStatus, State
+from pulpo.errors import UsageError
 from pulpo.services.local import LocalServices
 from pulpo.services.logs import merged
 from pulpo.services.state import Status
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from pulpo.apply.change import Plan
     from pulpo.apply.services.driver import OnEvent
-    from pulpo.compile.topology import Topology
+    from pulpo.compile.topology import ServiceDefinition, Topology
     from pulpo.diagnostics import Locate
     from pulpo.settings import Project
 
@@ -48,9 +50,13 @@ class LocalDriver:
         self._view = LocalView(self._instances, compares)
 
     def plan(self, names: Sequence[str] | None) -> Plan:
-        """What `up` would change, addresses `service:NAME`."""
+        """What `up` would change, addresses `service:NAME`; noted is what this machine lacks for it."""
         wanted = self._instances.wanted(self._all(names), choose=False)
-        return self._view.plan(wanted, self._view.states(), everything=names is None)
+        plan = self._view.plan(wanted, self._view.states(), everything=names is None)
+        coming = {change.address for change in plan.changes}
+        made = {i.definition.name: i.definition for i in wanted if address(i.name) in coming}
+        notes = (*plan.notes, *_lacking(made.values()))
+        return replace(plan, notes=tuple(sorted(notes, key=lambda note: note.address)))
 
     def up(
         self,
@@ -131,3 +137,12 @@ class LocalDriver:
     def _all(self, names: Sequence[str] | None) -> Sequence[str]:
         """These; all of the topology where that is meant."""
         return list(self._definitions) if names is None else names
+
+
+def _lacking(definitions: Iterable[ServiceDefinition]) -> Iterator[Note]:
+    """Why services can't run on this machine, as `up` would refuse them."""
+    for definition in definitions:
+        try:
+            check_runnable([definition])
+        except UsageError as error:
+            yield Note(address(definition.name), f"can't be brought up here: {error.message} ({error.hint})")

@@ -339,6 +339,11 @@ def test_what_is_not_installed_is_told_at_once_before_anything_starts(stack, mon
     toys = stack(f"  prefect: {{ports: [auto]}}\n  worker: {{}}\n  api: {{ports: [auto]}}\n{SLEEP}")
     for package in ("prefect", "fastapi", "uvicorn", "orjson"):
         monkeypatch.setitem(sys.modules, package, None)
+    noted = dict(str(note).split("  ", 1) for note in toys.manager.plan().notes)
+    assert sorted(noted) == ["service:api", "service:prefect", "service:worker"]
+    assert noted["service:worker"] == (
+        "can't be brought up here: worker needs a package that is not installed: prefect (pip install 'pulpocore[prefect]')"
+    )
     with pytest.raises(UsageError) as caught:
         toys.up()
     assert str(caught.value) == "api, prefect, worker need packages that are not installed: fastapi, orjson, uvicorn, …"
