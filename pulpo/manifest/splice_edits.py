@@ -180,9 +180,10 @@ class Editor:
         content = part.value_start if part.alias else min(self._source.content_start(part.value), part.value_end)
         above = _BREAK.split(self._text[part.after : max(content, part.after)].replace(self._source.anchor(part.value), "", 1))
         header = _HEADER_COMMENT.match(self._text, content)
-        behind = header[1] if header else self._text[part.value_end : resume]
-        comments = [above[0].strip() if len(above) > 1 else behind.strip()]
-        comments += [line.strip() for line in above[1:]] + ([behind.strip()] if len(above) > 1 else [])
+        behind = (header[1] if header else self._text[part.value_end : resume]).strip()
+        beside, *between = (line.strip() for line in above)
+        # What stood behind the value is of the whole entry: above the first line it would go with that one.
+        comments = [beside, *between, behind] if beside else [behind, *between]
         indent = lines[: len(lines) - len(lines.lstrip(" "))]
         colon = "" if part.has_colon else f"\n{' ' * self._source.column(part.start)}:"
         text = colon + (f"  {comments[0]}" if comments[0] else "") + "\n"

@@ -441,3 +441,10 @@ def test_a_comment_right_behind_the_brackets_of_a_whole_document_stays_one() -> 
 
 def test_an_explicit_key_without_a_value_gets_lines() -> None:
     assert edited("a: 1\n? models\n", {"a": 1, "models": {"M": {"x-l": [1]}}}) == "a: 1\n? models\n:\n  M:\n    x-l: [1]\n"
+
+
+def test_a_comment_behind_an_empty_value_on_a_line_of_its_own_stays_when_entries_come_and_go() -> None:
+    text = "models:\n  {}  # none yet\nversion: 1\n"
+    new = edited(text, {"models": {"A": None}})
+    assert new == "models:  # none yet\n  A: null\nversion: 1\n"
+    assert edited(new, {"models": {}}) == "models: {}  # none yet\nversion: 1\n"
