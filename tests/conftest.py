@@ -26,8 +26,10 @@ _PACKAGE = Path(__file__).parents[1] / "pulpo"
 _DATABASES = itertools.count()
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("pulpo", settings(), deadline=None)
-settings.load_profile("pulpo")
+settings.register_profile("search", settings(), deadline=None)
+# The same examples each time: what decides whether a change lands is to depend on the change, not on luck.
+settings.register_profile("gate", settings.get_profile("search"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "search"))
 
 
 @pytest.fixture(autouse=True)
