@@ -26,9 +26,9 @@ _PACKAGE = Path(__file__).parents[1] / "pulpo"
 _DATABASES = itertools.count()
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("search", settings(), deadline=None)
-# The same examples each time: what decides whether a change lands is to depend on the change, not on luck.
-settings.register_profile("gate", settings.get_profile("search"), derandomize=True)
+settings.register_profile("search", settings.get_profile("default"), deadline=None)
+# The same examples each time, and more: what decides whether a change lands is to depend on the change, not on luck.
+settings.register_profile("ci", settings.get_profile("search"), derandomize=True, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "search"))
 
 

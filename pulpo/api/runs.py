@@ -1,8 +1,6 @@
 """`/operations/{operation}/run`, `/flows/{flow}/run` and `/runs`: runs started, listed, shown, cancelled and gone on with.
 
-A run goes on when whoever asked for it has gone. What the API's own process runs it cancels itself; a server's run in another
-process is cancelled through the store, a command's by SIGINT to its process, after making sure that it still is that process,
-and a flow run that one of Prefect's workers makes by Prefect.
+A run goes on when whoever asked for it has gone.
 """
 
 from __future__ import annotations
@@ -10,18 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
-import signal
-import socket
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from pulpo.api import queued
+from pulpo.api import cancelling, queued, run_lookup
 from pulpo.api.bodies import JSON, media_type
 from pulpo.api.context import Context, context_of
 from pulpo.api.idempotency import HEADER, claim, release, settle
@@ -30,7 +24,6 @@ from pulpo.api.parameters import known_alone
 from pulpo.api.problems import Fault, Problem, invalid
 from pulpo.api.run_given import inputs_of, parameter_fault
 from pulpo.api.run_shapes import (
-    IDS,
     FlowRunRequest,
     LogItem,
     LogList,
@@ -45,12 +38,12 @@ from pulpo.api.run_shapes import (
 )
 from pulpo.api.runner import Job, Runner
 from pulpo.names import did_you_mean
-from pulpo.run.history import every, get_run, ids_from, list_runs, output_ids
+from pulpo.run.history import every, ids_from
 from pulpo.run.logs import read_logs
 from pulpo.run.parameters import ParametersError
-from pulpo.run.record import CANCELS, RUNS, RunRecord, State, first_run_id, new_run_id
+from pulpo.run.record import RUNS, RunRecord, State, first_run_id, new_run_id
 from pulpo.run.start import Part
-from pulpo.store.base import Condition, Record, Sort
+from pulpo.store.base import Condition, Sort
 from pulpo.store.values import now
 
 _RUN_ID: Final = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
@@ -125,9 +118,9 @@ async def run_flow(request: Request, flow: str, body: FlowRunRequest = _FLOW, ke
 
 async def resume_run(request: Request, run: str, body: ResumeRequest = _RESUME, key: KeyHeader = None) -> Response:
     """Go on after the last finished operation of a run, as a new run; what is not given is as it was."""
-    earlier = await _require(context_of(request), run)
+    earlier = await run_lookup.require(context_of(request), run)
     if earlier.state is State.RUNNING:
-        raise Problem(409, f"the run is still going on, {_where(earlier)}: {run}", hint="cancel it first")
+        raise Problem(409, f"the run is still going on, {cancelling.where(earlier)}: {run}", hint="cancel it first")
     keyed = _keyed(request, key, body)
     return await _run_here(request, body, keyed, name=None, part=Part(), resume=earlier.id)
 
@@ -212,7 +205,7 @@ async def _answer(request: Request, run: str, wait: float) -> Response:
             finally:
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
-    detail = await _shown(context, run)
+    detail = await run_lookup.shown(context, run)
     return _respond(detail, 200 if wait and detail.state not in _UNDER_WAY else 202)
 
 
@@ -220,8 +213,8 @@ async def _over(context: Context, run: str) -> None:
     """Returns when a run is over, whichever process executes it, and whether or not it has begun."""
     await _runner(context).wait(run)
     while True:
-        found = await _find(context, run)
-        state = (await _shown(context, run)).state if found is None else found.state
+        found = await run_lookup.find(context, run)
+        state = (await run_lookup.shown(context, run)).state if found is None else found.state
         if state not in _UNDER_WAY:
             return
         await asyncio.sleep(_LOOK_ELSEWHERE if found is None else _LOOK)
@@ -310,16 +303,7 @@ async def _page(
 
 async def get_one_run(request: Request, run: str) -> Any:
     """A run with its steps, and of each output the ids of the first records; by Prefect's id, a flow run that is queued there."""
-    return await _shown(context_of(request), run)
-
-
-async def _shown(context: Context, run: str) -> RunDetail:
-    found = await _find(context, run)
-    if found is not None:
-        return await _detail(context, found)
-    if _is_flow_run(run) and (elsewhere := await queued.look(context, run)) is not None:
-        return elsewhere
-    raise await _unknown(context, run)
+    return await run_lookup.shown(context_of(request), run)
 
 
 async def get_output(
@@ -334,7 +318,7 @@ async def get_output(
     context = context_of(request)
     if cursor is not None and not _PLACE.fullmatch(cursor):
         raise Problem(400, "this is no cursor of ids", hint="take `next` of the page before, as it is")
-    found = await _require(context, run)
+    found = await run_lookup.require(context, run)
     steps = {step.operation: step for step in found.steps}
     if operation not in steps:
         raise Problem(404, f"no such operation takes part in the run: {operation}", hint=did_you_mean(operation, steps))
@@ -360,7 +344,7 @@ async def get_logs(
     context = context_of(request)
     if cursor is not None and not _LINE.fullmatch(cursor):
         raise Problem(400, "this is no cursor of lines", hint="take `next` of the page before, as it is")
-    found = await _find(context, run)
+    found = await run_lookup.find(context, run)
     if found is None:
         await get_one_run(request, run)  # queued on Prefect, or unknown
         return LogList(items=[], next=None)
@@ -369,88 +353,26 @@ async def get_logs(
     return LogList(items=[LogItem.of(line) for line in page.lines], next=None if page.next is None else str(page.next))
 
 
-async def _detail(context: Context, run: RunRecord) -> RunDetail:
-    few = {step.operation for step in run.steps if step.outputs}
-    ids = await output_ids(context.store, run, few) if few else {}
-    return RunDetail.of(run, {name: [some[:IDS] for some in outputs] for name, outputs in ids.items()})
-
-
-async def _find(context: Context, run: str) -> RunRecord | None:
-    """A run by its id, or the last one by Prefect's."""
-    if not _is_flow_run(run):
-        return await get_run(context.store, run)
-    latest = await list_runs(context.store, flow_run=run, limit=1)
-    return await get_run(context.store, latest[0].id) if latest else None
-
-
-async def _require(context: Context, run: str) -> RunRecord:
-    found = await _find(context, run)
-    if found is None:
-        raise await _unknown(context, run)
-    return found
-
-
-async def _unknown(context: Context, run: str) -> Problem:
-    near = did_you_mean(run, [known.id for known in await list_runs(context.store)])
-    return Problem(404, f"there is no such run: {run}", hint=near)
-
-
-def _is_flow_run(run: str) -> bool:
-    try:
-        return str(UUID(run)) == run
-    except ValueError:
-        return False
-
-
 # ----------------------------------------------------------------------------------------------------------- cancelling
 
 
 async def cancel_run(request: Request, run: str) -> Response:
     """Ask for the end of a run; it is recorded as cancelled a little later, and can be gone on with."""
     context = context_of(request)
-    found = await _find(context, run)
+    found = await run_lookup.find(context, run)
     if found is None:
-        if _is_flow_run(run) and await queued.cancel(context, run) and (left := await queued.look(context, run)) is not None:
+        if (
+            run_lookup.is_flow_run(run)
+            and await queued.cancel(context, run)
+            and (left := await queued.look(context, run)) is not None
+        ):
             return _respond(left, 202)
-        raise await _unknown(context, run)
+        raise await run_lookup.unknown(context, run)
     if found.state is not State.RUNNING:
         hint = "it can be resumed" if found.state is not State.COMPLETED else None
         raise Problem(409, f"the run is over, it is {found.state}: {run}", hint=hint)
-    await _cancel(context, found)
-    return _respond(await _detail(context, await _require(context, found.id)), 202)
-
-
-async def _cancel(context: Context, run: RunRecord) -> None:
-    if _runner(context).cancel(run.id):
-        return
-    if run.flow_run and await queued.cancel(context, run.flow_run):
-        return
-    if run.served:
-        await context.store.upsert_many(CANCELS, [Record(run.id, {"asked": now()}, run=run.id)])
-        return
-    _interrupt(run)
-
-
-def _interrupt(run: RunRecord) -> None:
-    """Does to a command's process what Ctrl-C does."""
-    process = run.process
-    if process is None or process.host != socket.gethostname():
-        raise Problem(409, f"the run goes on {_where(run)}: {run.id}", hint="cancel it there")
-    if process.pid == os.getpid():
-        raise Problem(409, f"the run goes on in this process, but was not started over the API: {run.id}")
-    if process.is_gone():
-        raise Problem(409, f"the run's process is gone: {run.id}", hint="it can be resumed")
-    try:
-        os.kill(process.pid, signal.SIGINT)
-    except ProcessLookupError:
-        raise Problem(409, f"the run's process is gone: {run.id}", hint="it can be resumed") from None
-    except PermissionError:
-        hint = "cancel it as the user who started it"
-        raise Problem(409, f"the run is another user's, {_where(run)}: {run.id}", hint=hint) from None
-
-
-def _where(run: RunRecord) -> str:
-    return f"in process {run.process.pid} on {run.process.host}" if run.process else "in another process"
+    await cancelling.cancel(context, _runner(context), found)
+    return _respond(await run_lookup.detail(context, await run_lookup.require(context, found.id)), 202)
 
 
 def _runner(context: Context) -> Runner:
